@@ -1,0 +1,204 @@
+"""NIfTI in and out.
+
+Decisions, with the NIfTI-1 standard's words for them:
+
+* **sform against qform.** The sform wins where its code is above zero (nibabel, FSL and the standard's
+  "method 3"); otherwise the qform; a file with neither says nothing about the patient's orientation and
+  is marked so. Where both are set and move a corner of the image apart by more than a tenth of a voxel,
+  a note says so; where they even disagree about the orientation codes, the file is refused, since one
+  of its readers would show left as right.
+* **Scaling.** ``scl_slope`` and ``scl_inter`` are applied; unscaled integers keep their stored type.
+* **Units.** ``affine_ras`` is in mm whatever ``xyzt_units`` says; a result repeats the file's own unit.
+"""
+
+import zlib
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from scnas_deploy.data.volume import NiftiForms, Volume
+from scnas_deploy.errors import DataError, FormatError, GeometryError
+from scnas_deploy.files import atomic_path
+from scnas_deploy.types import AffineRAS, LabelsXYZ, Spacing, VoxelsCXYZ
+
+SUFFIXES = (".nii.gz", ".nii")
+_MM_PER_UNIT = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
+_TOLERATED_DISAGREEMENT_VOXELS = 0.1
+
+
+def is_nifti_name(path: Path) -> bool:
+    """Whether the file name ends in .nii or .nii.gz."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def load_nifti(path: Path) -> Volume:
+    """Read a NIfTI-1 or NIfTI-2 file, 3-D or 4-D with the channels last.
+
+    Returns:
+        The volume, channels first.
+
+    Raises:
+        FormatError: If the file is missing, damaged, not a NIfTI, or not made of real scalars.
+        GeometryError: If its sform and qform contradict each other in orientation.
+    """
+    image, stored = _read(path)
+    data = _channels_first(path, stored)
+    forms = _forms(image.header)
+    affine, known, notes = _choose_affine(path, image, forms, data.shape[1:])
+    try:
+        return Volume(data=data, affine_ras=affine, nifti=forms, orientation_known=known, notes=notes)
+    except GeometryError as error:
+        raise GeometryError(path, expected=error.expected, found=error.found, remedy=error.remedy) from error
+
+
+def save_labels(path: Path, labels_XYZ: LabelsXYZ, like: Volume) -> None:
+    """Write labels on a study's own grid, header forms and units included.
+
+    Args:
+        path: Ends in .nii or .nii.gz; written whole or not at all.
+        labels_XYZ: Same shape as ``like``.
+        like: The study the labels belong to.
+
+    Raises:
+        GeometryError: If the shapes differ.
+        OutputError: If the file cannot be written.
+    """
+    if labels_XYZ.shape != like.shape:
+        raise GeometryError(
+            path,
+            expected=f"labels of the study's shape {like.shape}",
+            found=f"{labels_XYZ.shape}",
+            remedy="Restore the labels to the study's grid first",
+        )
+    save_array(path, labels_XYZ, like)
+
+
+def save_array(path: Path, voxels: np.ndarray, like: Volume) -> None:
+    """Write an (X, Y, Z) or (X, Y, Z, C) array with a study's geometry and header forms."""
+    image = nib.Nifti1Image(voxels, None)
+    _copy_forms(image, like)
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)
+
+
+def _read(path: Path) -> tuple[Any, np.ndarray]:
+    if not path.is_file():
+        raise FormatError(path, expected="a NIfTI file", found="no such file", remedy="Check the path")
+    try:
+        image = cast(Any, nib.load(path))
+        if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
+            raise ImageFileError(f"a {type(image).__name__}")
+        return image, _scaled_voxels(path, image)
+    except DataError:
+        raise
+    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
+        raise FormatError(
+            path,
+            expected="a readable NIfTI-1 or NIfTI-2 file",
+            found=f"unreadable content ({type(error).__name__}), {path.stat().st_size} bytes",
+            remedy="Copy or export the file again; it may be cut off or of another format",
+        ) from error
+
+
+def _scaled_voxels(path: Path, image: Any) -> np.ndarray:
+    stored = np.dtype(image.get_data_dtype())
+    if stored.kind not in "iuf":
+        raise FormatError(
+            path,
+            expected="real scalar voxels (uint8 to float64)",
+            found=f"voxels of type {stored}",
+            remedy="Convert colour or complex images to one real value a voxel",
+        )
+    scaled = image.dataobj.slope != 1 or image.dataobj.inter != 0
+    if stored.kind == "f" or scaled:
+        return np.asarray(image.dataobj, dtype=np.float32)
+    return np.array(image.dataobj.get_unscaled(), dtype=stored.newbyteorder("="))
+
+
+def _channels_first(path: Path, voxels: np.ndarray) -> VoxelsCXYZ:
+    while voxels.ndim > 4 and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
+    if voxels.ndim == 5 and voxels.shape[3] == 1:  # vector intent: the components lie on the fifth axis
+        voxels = voxels[:, :, :, 0]
+    if voxels.ndim not in (3, 4) or 0 in voxels.shape:
+        raise FormatError(
+            path,
+            expected="3 dimensions, or 4 with the channels last",
+            found=f"shape {voxels.shape}",
+            remedy="Split or squeeze the image",
+        )
+    return voxels[np.newaxis] if voxels.ndim == 3 else np.moveaxis(voxels, 3, 0)
+
+
+def _forms(header: Any) -> NiftiForms:
+    sform, sform_code = header.get_sform(coded=True)
+    try:
+        qform, qform_code = header.get_qform(coded=True)
+    except HeaderDataError:  # a quaternion that is none: only the sform can be used
+        qform, qform_code = None, 0
+    length, time = header.get_xyzt_units()
+    x, y, z = (float(zoom) for zoom in header.get_zooms()[:3])
+    return NiftiForms(
+        sform=None if sform is None else np.asarray(sform, dtype=np.float64),
+        sform_code=int(sform_code),
+        qform=None if qform is None else np.asarray(qform, dtype=np.float64),
+        qform_code=int(qform_code),
+        zooms=(x, y, z),
+        length_unit=length,
+        time_unit=time,
+    )
+
+
+def _choose_affine(
+    path: Path, image: Any, forms: NiftiForms, shape: tuple[int, ...]
+) -> tuple[AffineRAS, bool, tuple[str, ...]]:
+    scale = np.diag([*[_MM_PER_UNIT[forms.length_unit]] * 3, 1.0])
+    affine = scale @ np.asarray(image.header.get_best_affine(), dtype=np.float64)
+    notes = []
+    if forms.length_unit not in ("mm", "unknown"):
+        notes.append(f"The file's lengths are in {forms.length_unit}s and were converted to millimetres.")
+    if forms.sform is None and forms.qform is None:
+        notes.append("The file has neither an sform nor a qform: which way the patient lies is not known.")
+    if forms.sform is not None and forms.qform is not None:
+        notes += _compare_forms(path, forms.sform, forms.qform, shape)
+    return affine, forms.sform is not None or forms.qform is not None, tuple(notes)
+
+
+def _compare_forms(path: Path, sform: AffineRAS, qform: AffineRAS, shape: tuple[int, ...]) -> list[str]:
+    if nib.aff2axcodes(sform) != nib.aff2axcodes(qform):
+        raise GeometryError(
+            path,
+            expected="an sform and a qform that agree",
+            found=f"orientation {''.join(nib.aff2axcodes(sform))} by the sform "
+            f"and {''.join(nib.aff2axcodes(qform))} by the qform",
+            remedy="Find out which one is right and write it into both",
+        )
+    corners = np.array([[x, y, z, 1] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
+    moved = np.linalg.norm(corners @ (sform - qform).T, axis=1).max()
+    voxel = np.linalg.norm(sform[:3, :3], axis=0).min()
+    if moved <= _TOLERATED_DISAGREEMENT_VOXELS * voxel:
+        return []
+    return [f"sform and qform differ by up to {moved / voxel:.1f} voxels; the sform was taken."]
+
+
+def _copy_forms(image: Any, like: Volume) -> None:
+    forms = like.nifti
+    if forms is None:
+        image.set_sform(like.affine_ras, code="scanner")
+        image.set_qform(like.affine_ras, code="scanner", strip_shears=True)
+        image.header.set_xyzt_units("mm")
+        return
+    _set_zooms(image.header, forms.zooms)
+    image.header.set_sform(forms.sform, code=forms.sform_code)
+    if forms.qform is not None:
+        image.header.set_qform(forms.qform, code=forms.qform_code, strip_shears=True)
+        _set_zooms(image.header, forms.zooms)
+    image.header.set_xyzt_units(forms.length_unit, forms.time_unit)
+
+
+def _set_zooms(header: Any, zooms: Spacing) -> None:
+    header.set_zooms((*zooms, *header.get_zooms()[3:]))

@@ -1,0 +1,80 @@
+"""The one form in which a study's voxels travel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scnas_deploy.errors import GeometryError
+from scnas_deploy.types import AffineRAS, Shape3, Spacing, VoxelsCXYZ
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NiftiForms:
+    """What a NIfTI header says beyond one affine, kept so that a result carries the same header."""
+
+    sform: AffineRAS | None
+    """The stored sform in the file's own length unit, or None where the file has none."""
+    sform_code: int
+    qform: AffineRAS | None
+    """The stored qform in the file's own length unit, or None where the file has none."""
+    qform_code: int
+    zooms: Spacing
+    """pixdim[1..3] in the file's own length unit."""
+    length_unit: str
+    """'mm', 'meter', 'micron' or 'unknown' (taken as mm)."""
+    time_unit: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Volume:
+    """Voxels with their place in the patient.
+
+    The axes follow NIfTI order everywhere; DICOM's LPS frame is converted once, where it is read.
+
+    Raises:
+        GeometryError: If the affine is not an invertible 4x4 matrix of finite numbers.
+    """
+
+    data: VoxelsCXYZ
+    """Shape (C, X, Y, Z), the stored integer type or float32."""
+    affine_ras: AffineRAS
+    """4x4 float64, voxel index -> RAS+ mm."""
+    nifti: NiftiForms | None = None
+    """The NIfTI header fields to repeat in a result; None for other sources."""
+    orientation_known: bool = True
+    """False where the source does not say which way the patient lies."""
+    notes: tuple[str, ...] = ()
+    """What a reader had to decide, in sentences for the user."""
+
+    def __post_init__(self) -> None:
+        affine = self.affine_ras
+        usable = affine.shape == (4, 4) and bool(np.isfinite(affine).all())
+        if not usable or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise GeometryError(
+                "affine",
+                expected="an invertible 4x4 matrix of finite numbers",
+                found=f"{np.array2string(affine, precision=3, separator=', ')}".replace("\n", ""),
+                remedy="Repair the image's geometry at its source",
+            )
+
+    @property
+    def shape(self) -> Shape3:
+        """Voxels along X, Y, Z."""
+        _, x, y, z = self.data.shape
+        return x, y, z
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels."""
+        return int(self.data.shape[0])
+
+    @property
+    def spacing_mm(self) -> Spacing:
+        """Distance between voxel centres along X, Y, Z in mm."""
+        x, y, z = np.linalg.norm(self.affine_ras[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres, sheared grids included."""
+        return float(abs(np.linalg.det(self.affine_ras[:3, :3]))) / 1000.0

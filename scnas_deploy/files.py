@@ -1,0 +1,97 @@
+"""Writing files so that nothing half-written is ever left, and hashing them."""
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scnas_deploy.errors import OutputError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target`` that becomes ``target`` when the block ends well.
+
+    The temporary file keeps the target's suffixes (writers choose their format by them), is synced to
+    disk and renamed; on any error it is removed and an existing ``target`` stays as it was.
+
+    Raises:
+        OutputError: If the folder is missing or not writable, or the disk is full.
+    """
+    check_writable(target)
+    with _translating(target), tempfile.TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
+        temporary = Path(folder) / target.name
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+    _sync(target.parent)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 text through :func:`atomic_path`."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def check_writable(target: Path) -> None:
+    """Refuse an output path early, before the work whose result it is to hold.
+
+    Raises:
+        OutputError: If ``target`` is a folder, or its folder is missing or not writable.
+    """
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(
+            target,
+            expected=f"an existing folder {folder}",
+            found="no such folder",
+            remedy="Create it or choose another output path",
+        )
+    if target.is_dir():
+        raise OutputError(
+            target, expected="a file name", found="an existing folder", remedy="Name a file inside the folder"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _output_error(target, error) from error
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the hexadecimal SHA-256 digest."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def _translating(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, OutputError) or error.errno not in _WRITE_ERRORS:
+            raise
+        raise _output_error(target, error) from error
+
+
+_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG}
+
+
+def _output_error(target: Path, error: OSError) -> OutputError:
+    remedy = "Free space or choose another disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    return OutputError(
+        target,
+        expected="a writable output path with enough space",
+        found=os.strerror(error.errno) if error.errno else "an unknown input/output error",
+        remedy=remedy or "Check the folder's permissions or choose another output path",
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

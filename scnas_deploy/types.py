@@ -1,0 +1,38 @@
+"""Shapes as a vocabulary.
+
+Legend: B batch, C channels, K classes, X Y Z voxels in NIfTI order. A name such as ``patches_BCXYZ``
+says the order of its axes; the aliases below say dtype and rank. They cost nothing at run time: the
+tests check every annotated call with ``--jaxtyping-packages`` (see ``tests/conftest.py``).
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, Float64, Integer, Num
+
+Shape3: TypeAlias = tuple[int, int, int]
+"""Voxels along X, Y, Z."""
+
+Spacing: TypeAlias = tuple[float, float, float]
+"""Millimetres between voxel centres along X, Y, Z."""
+
+VoxelsCXYZ: TypeAlias = Num[np.ndarray, "C X Y Z"]
+"""A study's voxels: channels, then NIfTI order. Any numeric dtype."""
+
+ImageCXYZ: TypeAlias = Float32[np.ndarray, "C X Y Z"]
+"""Preprocessed voxels, ready for a network."""
+
+LabelsXYZ: TypeAlias = Integer[np.ndarray, "X Y Z"]
+"""Label values, 0 is background."""
+
+LogitsKXYZ: TypeAlias = Float32[np.ndarray, "K X Y Z"]
+"""Unnormalised class scores of a volume."""
+
+PatchesBCXYZ: TypeAlias = Float32[np.ndarray, "B C X Y Z"]
+"""What an engine takes."""
+
+LogitsBKXYZ: TypeAlias = Float32[np.ndarray, "B K X Y Z"]
+"""What an engine answers."""
+
+AffineRAS: TypeAlias = Float64[np.ndarray, "4 4"]
+"""Voxel index -> RAS+ millimetres."""
