@@ -1,0 +1,1 @@
+"""Networks as data: the genotype (torch-free), and the builder that turns it into PyTorch modules."""

@@ -1,0 +1,63 @@
+"""What a network costs, counted on the meta device: nothing is computed and no memory taken.
+
+The unit is the multiply-accumulate (MAC), one multiplication and one addition, in 10^9: GMAC.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from scnas_deploy.networks.builder import build
+from scnas_deploy.networks.genotype import Architecture
+from scnas_deploy.types import Shape3
+
+
+@dataclass(frozen=True, slots=True)
+class Complexity:
+    """Cost of one patch."""
+
+    gmacs: float
+    """Multiply-accumulates of all convolutions, in 10^9."""
+    num_parameters: int
+    activation_bytes: int
+    """Bytes of all layers' outputs in float32: what training keeps, an upper bound for inference."""
+
+
+def count(architecture: Architecture, *, in_channels: int, num_classes: int, patch_size: Shape3) -> Complexity:
+    """Count what a network costs for one patch.
+
+    Args:
+        architecture: The network.
+        in_channels: Channels of the patch.
+        num_classes: Classes, background included.
+        patch_size: Voxels along X, Y, Z.
+    """
+    with torch.device("meta"):
+        network = build(architecture, in_channels=in_channels, num_classes=num_classes)
+        patch = torch.empty(1, in_channels, *patch_size)
+    return count_module(network, patch)
+
+
+def count_module(network: nn.Module, patch_BCXYZ: Tensor) -> Complexity:
+    """Count any module made of convolutions, on a patch of the module's own device."""
+    macs = 0
+    activations = 0
+
+    def observe(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs, activations
+        activations += output.numel() * output.element_size()
+        if isinstance(module, nn.Conv3d):
+            per_output = module.in_channels // module.groups * prod(module.kernel_size)
+            macs += output.numel() * per_output
+
+    leaves = [module for module in network.modules() if not list(module.children())]
+    handles = [module.register_forward_hook(observe) for module in leaves]
+    try:
+        with torch.no_grad():
+            network(patch_BCXYZ)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Complexity(macs / 1e9, sum(parameter.numel() for parameter in network.parameters()), activations)

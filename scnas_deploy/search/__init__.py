@@ -1,0 +1,1 @@
+"""Architecture search: the space, operation sampling, the supernet and the bi-level loop."""

@@ -1,0 +1,171 @@
+"""Stochastic bi-level optimization: steps on the weights and on the architecture in turns.
+
+Kim et al. 2019 (arXiv 1906.05956), section 2: Theta descends the loss on its part of the training cases,
+alpha (first order) the loss on its own part, each with operations drawn anew.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.networks.genotype import NUM_EDGES, CellType
+from scnas_deploy.search.config import SearchConfig
+from scnas_deploy.search.derivation import mean_entropy
+from scnas_deploy.search.sampling import CellDraw, draw_cell, temperature
+from scnas_deploy.search.supernet import Supernet
+from scnas_deploy.training.augmentation import Augmentation
+from scnas_deploy.training.checkpoint import State
+from scnas_deploy.training.losses import jaccard_distance
+from scnas_deploy.training.patches import PatchStream, Sample
+from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.seeding import torch_generator
+from scnas_deploy.training.trainer import mixed_precision, pick_device, plateau_rule, schedule_state, to_device
+
+Part = Literal["weights", "architecture"]
+
+
+class BilevelTask:
+    """The supernet, its architecture parameters and their two optimizers, as the loop runs them.
+
+    Args:
+        config: Settings.
+        plan: Patch size, channels and classes.
+        weight_cases: Cases whose loss the weights descend.
+        architecture_cases: Cases whose loss the architecture parameters descend; no case is in both.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        plan: Plan,
+        weight_cases: Sequence[PreparedCase],
+        architecture_cases: Sequence[PreparedCase],
+    ) -> None:
+        self.num_epochs = config.num_epochs
+        self.steps_per_epoch = config.steps_per_epoch or max(1, len(weight_cases) // config.batch_size)
+        self._config, self._device = config, pick_device()
+        self._supernet = _make_supernet(config, plan).to(self._device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.alpha_TEO = _initial_alpha(config).to(self._device).requires_grad_()
+        """Architecture parameters: cell types, edges, operations."""
+        self._weight_optimizer = torch.optim.Adam(
+            self._supernet.parameters(), lr=config.weight_learning_rate, betas=config.weight_betas
+        )
+        self._alpha_optimizer = torch.optim.Adam(
+            [self.alpha_TEO], lr=config.alpha_learning_rate, betas=config.alpha_betas
+        )
+        self._schedule = plateau_rule(self._weight_optimizer, config.plateau_factor, config.plateau_epochs)
+        augmentation = Augmentation(config.augmentation, plan.patch_size, plan.mirror_axes)
+        self._streams = {
+            part: PatchStream(cases, augmentation, foreground=config.foreground, key=(config.seed, "search", part))
+            for part, cases in (("weights", weight_cases), ("architecture", architecture_cases))
+        }
+        self._batches: dict[str, Iterator[Sample]] = {}
+        self._alpha_losses = 0.0
+        self._single_edges = 0
+
+    def begin(self, first_step: int, num_steps: int) -> None:
+        """Start both streams of patches at a step."""
+        config = self._config
+        self._batches = {
+            part: stream.batches(first_step, num_steps, config.batch_size, num_workers=config.num_workers // 2)
+            for part, stream in self._streams.items()
+        }
+
+    def step(self, number: int) -> float:
+        """One step on the weights, then one on the architecture; returns the weights' loss."""
+        loss = self._loss("weights", number)
+        _descend(self._weight_optimizer, loss)
+        alpha_loss = self._loss("architecture", number)
+        _descend(self._alpha_optimizer, alpha_loss)
+        self._alpha_losses += alpha_loss.item()
+        return loss.item()
+
+    def finish_epoch(self, epoch: int, mean_loss: float) -> dict[str, Any]:
+        """Adjust the weights' learning rate; report loss, temperature, entropy and edges without gradient."""
+        self._schedule.step(mean_loss)
+        record = {
+            "architecture_loss": self._alpha_losses / self.steps_per_epoch,
+            "learning_rate": self._weight_optimizer.param_groups[0]["lr"],
+            "tau": self._tau((epoch + 1) * self.steps_per_epoch - 1),
+            "alpha_entropy": mean_entropy(self.alpha_TEO),
+            "edges_without_alpha_gradient": self._single_edges / (self.steps_per_epoch * len(CellType) * NUM_EDGES),
+        }
+        self._alpha_losses, self._single_edges = 0.0, 0
+        return record
+
+    def is_finished(self) -> bool:
+        """The search runs to its last epoch."""
+        return False
+
+    def state(self) -> State:
+        """Weights, architecture, optimizers, schedule and the running figures of the epoch."""
+        return {
+            "supernet": self._supernet.state_dict(),
+            "alpha": self.alpha_TEO,
+            "weight_optimizer": self._weight_optimizer.state_dict(),
+            "alpha_optimizer": self._alpha_optimizer.state_dict(),
+            "schedule": schedule_state(self._schedule),
+            "alpha_losses": self._alpha_losses,
+            "single_edges": self._single_edges,
+        }
+
+    def restore(self, state: State) -> None:
+        """Load what :meth:`state` gave."""
+        self._supernet.load_state_dict(state["supernet"])
+        self.alpha_TEO.data.copy_(state["alpha"])
+        self._weight_optimizer.load_state_dict(state["weight_optimizer"])
+        self._alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._alpha_losses, self._single_edges = state["alpha_losses"], state["single_edges"]
+
+    def _loss(self, part: Part, number: int) -> Tensor:
+        image, classes = to_device(next(self._batches[part]), self._device)
+        draws = self._draw(part, number)
+        with mixed_precision(self._device):
+            logits = self._supernet(image, draws)
+        return jaccard_distance(logits, classes)
+
+    def _draw(self, part: Part, number: int) -> dict[CellType, CellDraw]:
+        """Draw each cell type's operations; only the architecture step needs their gradient."""
+        generator = torch_generator(self._config.seed, "operations", part, number)
+        alpha = self.alpha_TEO if part == "architecture" else self.alpha_TEO.detach()
+        draws = {
+            cell_type: draw_cell(alpha_EO, self._tau(number), self._config.sampling, generator)
+            for cell_type, alpha_EO in zip(CellType, alpha, strict=True)
+        }
+        if part == "architecture":
+            self._single_edges += sum(edge.is_single for draw in draws.values() for edge in draw)
+        return draws
+
+    def _tau(self, number: int) -> float:
+        config = self._config
+        return temperature(number, self.num_epochs * self.steps_per_epoch, config.tau_start, config.tau_end)
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Step on the parameters of this optimizer only; gradients of the others are neither computed nor kept."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+
+
+def _make_supernet(config: SearchConfig, plan: Plan) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(torch_generator(config.seed, "supernet").initial_seed())
+        return Supernet(
+            config.operations,
+            in_channels=len(plan.channels),
+            num_classes=plan.num_classes,
+            stem_channels=config.stem_channels,
+        )
+
+
+def _initial_alpha(config: SearchConfig) -> Tensor:
+    """Near zero, so that every operation starts equal (DARTS' scale; the paper does not say)."""
+    generator = torch_generator(config.seed, "alpha")
+    return 1e-3 * torch.randn(len(CellType), NUM_EDGES, len(config.operations), generator=generator)

@@ -1,0 +1,76 @@
+"""One search from cases to genotype."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.networks.complexity import count
+from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture
+from scnas_deploy.search.bilevel import BilevelTask
+from scnas_deploy.search.config import SearchConfig
+from scnas_deploy.search.derivation import derive_cells, mean_entropy
+from scnas_deploy.training.folds import search_split
+from scnas_deploy.training.loop import Loop, Progress
+from scnas_deploy.training.memory import peak_bytes
+from scnas_deploy.training.prepared import PreparedCase
+
+
+def search(
+    config: SearchConfig,
+    plan: Plan,
+    cases: Sequence[PreparedCase],
+    folder: Path,
+    *,
+    fold: int,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Genotype:
+    """Search a genotype on the training cases of a fold.
+
+    Args:
+        config: Settings.
+        plan: The dataset's plan.
+        cases: The fold's training cases; they are split 4:1 for weights and architecture.
+        folder: The run folder; checkpoint, metrics and genotype.json go there.
+        fold: Its number, for the record.
+        resume: Continue from the folder's checkpoint.
+        progress: Called after each step.
+    """
+    weights, architecture = search_split([case.id for case in cases], config.seed)
+    by_id = {case.id: case for case in cases}
+    task = BilevelTask(config, plan, [by_id[name] for name in weights], [by_id[name] for name in architecture])
+    loop = Loop(task, folder, resume=resume, progress=progress)
+    loop.run()
+    found = ScnasArchitecture(cells=derive_cells(task.alpha_TEO, config.operations), stem_channels=config.stem_channels)
+    cost = count(found, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
+    genotype = Genotype(
+        architecture=found,
+        gmacs=round(cost.gmacs, 4),
+        num_parameters=cost.num_parameters,
+        provenance=Provenance(
+            made_by="scnas search",
+            dataset_fingerprint=plan.dataset_fingerprint,
+            seed=config.seed,
+            settings=_settings(config),
+            training_cases=len(cases),
+            fold=fold,
+            search_seconds=round(loop.seconds, 1),
+            device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+            peak_bytes=peak_bytes(),
+            final_entropy=round(mean_entropy(task.alpha_TEO), 4),
+        ),
+    )
+    genotype.save(folder / "genotype.json")
+    return genotype
+
+
+def _settings(config: SearchConfig) -> dict[str, str | int | float | bool | list[str] | list[float]]:
+    plain = (str, int, float, bool)
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(config).items()
+        if isinstance(value, (*plain, tuple))
+    }

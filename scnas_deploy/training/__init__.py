@@ -1,0 +1,1 @@
+"""Training: prepared cases, patches, augmentation, loss, the training loop, folds and evaluation."""

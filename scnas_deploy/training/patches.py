@@ -1,0 +1,83 @@
+"""Random patches of prepared cases, each one a function of the seed and its number."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from scnas_deploy.training.augmentation import Augmentation
+from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.seeding import derive_seed, global_seed
+from scnas_deploy.types import Shape3
+
+Sample = tuple[Tensor, Tensor]
+"""Image (C, X, Y, Z) and classes (X, Y, Z); batched by the loader."""
+
+
+class PatchStream(Dataset[Sample]):
+    """An endless, numbered stream of patches.
+
+    Args:
+        cases: Where the patches come from.
+        augmentation: What is done to them; it says how large a region it needs.
+        foreground: Part of the patches that are centred on a voxel of a random class.
+        key: Seed and purpose of the stream; sample i is a function of the key and i alone.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[PreparedCase],
+        augmentation: Augmentation,
+        *,
+        foreground: float,
+        key: tuple[str | int, ...],
+    ) -> None:
+        self._cases, self._augmentation = cases, augmentation
+        self._foreground, self._key = foreground, key
+
+    def __getitem__(self, number: int) -> Sample:
+        rng = np.random.default_rng(derive_seed(*self._key, number))
+        case = self._cases[rng.integers(len(self._cases))]
+        centre = self._centre(case, rng)
+        image, classes = _cut(case, centre, self._augmentation.region_size)
+        with global_seed(*self._key, number, "augmentation"):
+            return self._augmentation(torch.from_numpy(image), torch.from_numpy(classes))
+
+    def batches(self, first: int, count: int, batch_size: int, *, num_workers: int = 0) -> Iterator[Sample]:
+        """Iterate over ``count`` batches, the first of them being batch number ``first`` of the stream."""
+        numbers = [range(b * batch_size, (b + 1) * batch_size) for b in range(first, first + count)]
+        loader = DataLoader(
+            self,
+            batch_sampler=[list(batch) for batch in numbers],
+            num_workers=num_workers,
+            multiprocessing_context="fork" if num_workers else None,
+        )
+        return iter(loader)
+
+    def _centre(self, case: PreparedCase, rng: np.random.Generator) -> np.ndarray:
+        present = [places for places in case.places if len(places)]
+        if present and rng.random() < self._foreground:
+            places = present[rng.integers(len(present))]
+            return places[rng.integers(len(places))]
+        return rng.integers(0, case.classes_XYZ.shape)
+
+
+def _cut(case: PreparedCase, centre: np.ndarray, size: Shape3) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a region around a voxel, moved inwards where the case allows it, padded with zeros where not."""
+    image = np.zeros((len(case.image_CXYZ), *size), dtype=np.float32)
+    classes = np.zeros(size, dtype=np.uint8)
+    source, target = [], []
+    for middle, wanted, available in zip(centre.tolist(), size, case.classes_XYZ.shape, strict=True):
+        if available >= wanted:
+            start = min(max(middle - wanted // 2, 0), available - wanted)
+            source.append(slice(start, start + wanted))
+            target.append(slice(0, wanted))
+        else:
+            offset = (wanted - available) // 2
+            source.append(slice(0, available))
+            target.append(slice(offset, offset + available))
+    image[(slice(None), *target)] = case.image_CXYZ[(slice(None), *source)]
+    classes[tuple(target)] = case.classes_XYZ[tuple(source)]
+    return image, classes
