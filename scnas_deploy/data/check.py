@@ -1,18 +1,17 @@
 """Reading every case of a dataset once: what is wrong with it, explained, and its fingerprint."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from scnas_deploy.data.dataset import Case, Dataset
 from scnas_deploy.data.fingerprint import CaseFigures, Fingerprint, measure_case, summarise
 from scnas_deploy.data.nifti import load_nifti
+from scnas_deploy.data.study import load_study, require_same_grid
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import DataError, FormatError
 from scnas_deploy.types import LabelsXYZ
-
-_AFFINE_TOLERANCE_VOXELS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +81,7 @@ def load_case(dataset: Dataset, case: Case) -> tuple[Volume, LabelsXYZ]:
     Raises:
         DataError: If a file is missing or unreadable, or the files do not share one grid.
     """
-    channels = [load_nifti(path) for path in case.images]
-    for path, channel in zip(case.images[1:], channels[1:], strict=True):
-        _require_same_grid(path.name, channel, channels[0])
-    first = channels[0]
-    data = first.data if len(channels) == 1 else np.concatenate([channel.data for channel in channels])
-    volume = replace(first, data=data)
+    volume = load_study(case.images)
     if volume.num_channels != len(dataset.channels):
         raise FormatError(
             case.images[0].name,
@@ -96,7 +90,7 @@ def load_case(dataset: Dataset, case: Case) -> tuple[Volume, LabelsXYZ]:
             remedy="Correct the image or the channels in dataset.json",
         )
     mask = load_nifti(case.label)
-    _require_same_grid(f"label {case.label.name}", mask, volume)
+    require_same_grid(f"label {case.label.name}", mask, volume)
     return volume, _integer_labels(case.label.name, mask.data[0])
 
 
@@ -157,27 +151,6 @@ def _integer_labels(name: str, mask: np.ndarray) -> LabelsXYZ:
             remedy="Save the mask as integers; it may have been interpolated",
         )
     return rounded.astype(np.int32)
-
-
-def _require_same_grid(name: str, volume: Volume, reference: Volume) -> None:
-    if volume.shape != reference.shape:
-        raise FormatError(
-            name,
-            expected=f"the image's shape {reference.shape}",
-            found=f"{volume.shape} in {name}",
-            remedy="Save image and mask on one grid",
-        )
-    far = np.array([*reference.shape, 1.0])
-    moved = max(
-        float(np.abs((volume.affine_ras - reference.affine_ras) @ corner).max()) for corner in (far, np.eye(4)[3])
-    )
-    if moved > _AFFINE_TOLERANCE_VOXELS * min(reference.spacing_mm):
-        raise FormatError(
-            name,
-            expected="the image's affine",
-            found=f"an affine that moves voxels by up to {moved:.3g} mm in {name}",
-            remedy="Save image and mask on one grid",
-        )
 
 
 def _duplicates(dataset: Dataset) -> list[Finding]:

@@ -1,0 +1,41 @@
+"""scnas doctor: what is installed, and what is missing for what."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from scnas_deploy.cli.console import say, say_json, table
+from scnas_deploy.cli.options import JsonOption, model_folder
+
+_PARTS = (
+    ("nibabel", "core", "NIfTI"),
+    ("SimpleITK", "core", "resampling"),
+    ("openvino", "cpu", "fastest CPU engine"),
+    ("onnxruntime", "cpu", "CPU engine"),
+    ("torch", "train", "search, training, export"),
+    ("batchgeneratorsv2", "train", "augmentation"),
+    ("tensorboard", "train", "event files"),
+    ("onnx", "export", "ONNX export"),
+    ("onnxscript", "export", "ONNX export"),
+)
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Say what is installed and how to install what is missing."""
+    found = {name: _version(name) for name, _, _ in _PARTS}
+    if json:
+        say_json({"python": platform.python_version(), "packages": found, "models": str(model_folder().path)})
+        return
+    rows = [
+        [name, purpose, found[name] or f"missing: pip install 'scnas-deploy[{extra}]'"] for name, extra, purpose in _PARTS
+    ]
+    table(["package", "for", "version"], rows)
+    say(f"Python {platform.python_version()}, models in {model_folder().path}")
+    if _version("onnxruntime") and _version("onnxruntime-gpu"):
+        say("onnxruntime and onnxruntime-gpu are both installed but share one import name: uninstall one of them.")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

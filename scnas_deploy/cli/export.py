@@ -1,0 +1,90 @@
+"""scnas export: a trained run becomes a model package."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scnas_deploy.cli import options
+from scnas_deploy.cli.console import note, say, table
+
+if TYPE_CHECKING:
+    from scnas_deploy.data.dataset import Dataset
+    from scnas_deploy.export.package import Description
+    from scnas_deploy.inference.manifest import Manifest
+    from scnas_deploy.training.runs import RunFolder
+    from scnas_deploy.types import PatchesBCXYZ
+
+PARITY_PATCHES = 10
+
+
+def export(
+    project: options.ProjectOption = Path(),
+    name: Annotated[str, typer.Option("--name", help="The training run to export.")] = "train",
+    model_name: Annotated[str | None, typer.Option("--as", help="Name of the model; left out, the plan's.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Package to write; left out, in the run's folder.")
+    ] = None,
+    install: Annotated[bool, typer.Option(help="Put the package into the model folder.")] = True,
+) -> None:
+    """Export a trained network to a package, proven against PyTorch on real patches."""
+    options.require_training()
+    from scnas_deploy.export.package import export_package
+    from scnas_deploy.files import check_writable
+    from scnas_deploy.inference.package import SUFFIX
+    from scnas_deploy.training.run import load_network
+
+    _, dataset = options.open_project(project)
+    run = options.run_folder(project, name)
+    plan, genotype = run.plan(), run.genotype()
+    network = load_network(run.path, genotype, plan)
+    called = model_name or plan.name.lower().replace(" ", "-")
+    target = output or run.path / f"{called}{SUFFIX}"
+    check_writable(target)
+    note("Exporting to ONNX and comparing engines on real patches")
+    patches = _parity_patches(run, dataset, project)
+    manifest = export_package(network, genotype, plan, patches, _describe(run, called), target)
+    _print(manifest, target)
+    if install:
+        models = options.model_folder()
+        models.install(target, called)
+        say(f"Installed as '{called}' in {models.path}. Next: scnas segment STUDY.nii.gz")
+
+
+def _parity_patches(run: "RunFolder", dataset: "Dataset", project: Path) -> "list[PatchesBCXYZ]":
+    """Real patches of held-out cases, as training would cut them but without augmentation."""
+    from scnas_deploy.training.augmentation import NO_AUGMENTATION, Augmentation
+    from scnas_deploy.training.folds import fold_split
+    from scnas_deploy.training.patches import PatchStream
+    from scnas_deploy.training.prepared import PreparedCases
+
+    plan = run.plan()
+    held_out = fold_split([case.id for case in dataset.cases], run.record().fold).validation[:PARITY_PATCHES]
+    cases = PreparedCases(dataset, plan, project / ".scnas" / "cache").load(held_out)
+    plain = Augmentation(NO_AUGMENTATION, plan.patch_size, ())
+    stream = PatchStream(cases, plain, foreground=1.0, key=("parity",))
+    return [stream[number][0].numpy()[None] for number in range(PARITY_PATCHES)]
+
+
+def _describe(run: "RunFolder", name: str) -> "Description":
+    from scnas_deploy.export.package import Description
+    from scnas_deploy.inference.manifest import MeasuredDice
+
+    record, evaluation = run.record(), run.evaluation()
+    if evaluation is None:
+        note("No evaluation yet: the package will carry no Dice. Run scnas evaluate first to have it.")
+    measured = evaluation and MeasuredDice(
+        num_cases=len(evaluation.cases), fold=record.fold, by_label=evaluation.mean_dice()
+    )
+    training = {"run": run.path.name, "preset": record.preset, "fold": record.fold, "seed": record.config["seed"]}
+    return Description(name=name, measured_dice=measured, training=training)
+
+
+def _print(manifest: "Manifest", target: Path) -> None:
+    rows = [
+        [record.engine, f"{record.max_abs_error:.2e}", f"{record.label_agreement:.6f}", f"{record.label_dice:.6f}"]
+        for artefact in manifest.artefacts
+        for record in artefact.parity
+    ]
+    table(["engine against PyTorch", "largest logit error", "label agreement", "Dice"], rows)
+    say(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")

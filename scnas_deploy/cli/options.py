@@ -1,0 +1,111 @@
+"""Options that several commands share, and what they open."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scnas_deploy.cli.console import note
+
+if TYPE_CHECKING:
+    from scnas_deploy.data.dataset import Dataset
+    from scnas_deploy.inference.models import ModelFolder
+    from scnas_deploy.project import Project
+    from scnas_deploy.training.runs import RunFolder
+
+ProjectOption = Annotated[Path, typer.Option("--project", help="Working folder with scnas.toml.", file_okay=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+PresetOption = Annotated[
+    str | None, typer.Option("--preset", help="paper, cpu, or auto (paper with a GPU, cpu without).")
+]
+FoldOption = Annotated[int | None, typer.Option("--fold", min=0, max=4, help="Which of nnU-Net's five folds is held out.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of all random numbers.")]
+EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, instead of the preset's.")]
+StepsOption = Annotated[int | None, typer.Option("--steps-per-epoch", min=1, help="Steps an epoch, instead of the preset's.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
+
+
+def model_folder() -> "ModelFolder":
+    """The folder of installed models: $SCNAS_MODELS, or the user's data folder."""
+    from platformdirs import user_data_path
+
+    from scnas_deploy.inference.models import ModelFolder
+
+    chosen = os.environ.get("SCNAS_MODELS")
+    return ModelFolder(Path(chosen) if chosen else user_data_path("scnas") / "models")
+
+
+def open_project(folder: Path) -> tuple["Project", "Dataset"]:
+    """Read scnas.toml and its dataset, excluded cases left out."""
+    from dataclasses import replace
+
+    from scnas_deploy.data.dataset import read_dataset
+    from scnas_deploy.project import load_project
+
+    project = load_project(folder)
+    dataset = read_dataset(project.dataset)
+    kept = tuple(case for case in dataset.cases if case.id not in project.exclude)
+    return project, replace(dataset, cases=kept)
+
+
+def run_folder(project: Path, name: str) -> "RunFolder":
+    """The folder of a run."""
+    from scnas_deploy.errors import ConfigError
+    from scnas_deploy.training.runs import RunFolder
+
+    if Path(name).name != name or name in (".", ".."):
+        raise ConfigError("--name", expected="a plain name", found=repr(name), remedy="Leave out folders")
+    return RunFolder(project / "runs" / name)
+
+
+def refuse_with_resume(**options: object) -> None:
+    """A resumed run keeps the settings it was started with."""
+    from scnas_deploy.errors import ConfigError
+
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        raise ConfigError(
+            "--resume",
+            expected="no settings beside it: a run goes on with those it was started with",
+            found=", ".join(given),
+            remedy="Leave them out, or start another run with another --name",
+        )
+
+
+def pick_preset(option: str | None, project: str) -> str:
+    """The preset to use: the option, else the project's, 'auto' by the hardware."""
+    import torch
+
+    from scnas_deploy.errors import ConfigError
+    from scnas_deploy.search.config import PRESETS
+
+    name = option or project
+    if name == "auto":
+        return "paper" if torch.cuda.is_available() else "cpu"
+    if name not in PRESETS:
+        raise ConfigError(
+            "--preset", expected=f"auto, {' or '.join(PRESETS)}", found=repr(name), remedy="Choose one of these"
+        )
+    return name
+
+
+def require_training() -> None:
+    """Name what is missing before a command that trains gets to work."""
+    from scnas_deploy.extras import require
+
+    for module in ("torch", "safetensors", "batchgeneratorsv2", "tensorboard"):
+        require(module, extra="train", purpose="search, training and export")
+
+
+@contextmanager
+def resumable(command: str) -> Iterator[None]:
+    """Tell how to go on after Ctrl-C; the run has been saved by then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"Stopped and saved. Go on with: {command}")
+        raise

@@ -1,0 +1,93 @@
+"""scnas search: find a genotype."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scnas_deploy.cli import options
+from scnas_deploy.cli.console import note, progress, say, say_json
+
+if TYPE_CHECKING:
+    from scnas_deploy.networks.genotype import Genotype
+    from scnas_deploy.search.config import SearchConfig
+    from scnas_deploy.training.runs import RunFolder
+
+
+def search(
+    project: options.ProjectOption = Path(),
+    name: Annotated[str, typer.Option("--name", help="Name of the run, a folder in runs/.")] = "search",
+    preset: options.PresetOption = None,
+    fold: options.FoldOption = None,
+    seed: options.SeedOption = None,
+    epochs: options.EpochsOption = None,
+    steps_per_epoch: options.StepsOption = None,
+    resume: options.ResumeOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Find a genotype on the training cases of one fold."""
+    options.require_training()
+    from scnas_deploy.search.config import SearchConfig
+    from scnas_deploy.search.run import search as run_search
+    from scnas_deploy.training.folds import fold_split
+    from scnas_deploy.training.prepared import PreparedCases
+    from scnas_deploy.training.runs import load_config
+
+    settings, dataset = options.open_project(project)
+    run = options.run_folder(project, name)
+    if resume:
+        options.refuse_with_resume(preset=preset, fold=fold, seed=seed, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    else:
+        chosen = options.pick_preset(preset, settings.search.preset)
+        config = _config(chosen, settings.search.seed if seed is None else seed, epochs, steps_per_epoch)
+        _start(run, project, chosen, settings.search.fold if fold is None else fold, config)
+    record, plan = run.record(), run.plan()
+    config = load_config(SearchConfig, record)
+    _announce(config, record.preset, record.fold)
+    cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
+    with progress("Preparing cases") as report:
+        training = cases.load(fold_split([case.id for case in dataset.cases], record.fold).training, report)
+    with options.resumable(f"scnas search --resume --name {name}"), progress("Searching") as report:
+        genotype = run_search(config, plan, training, run.path, fold=record.fold, resume=resume, progress=report)
+    if json:
+        say_json(genotype.model_dump(mode="json", by_alias=True))
+    else:
+        _print(genotype, run)
+
+
+def _config(preset: str, seed: int, epochs: int | None, steps: int | None) -> "SearchConfig":
+    from scnas_deploy.search.config import PRESETS
+
+    config = dataclasses.replace(PRESETS[preset], seed=seed)
+    if epochs is not None:
+        config = dataclasses.replace(config, num_epochs=epochs)
+    return config if steps is None else dataclasses.replace(config, steps_per_epoch=steps)
+
+
+def _start(run: "RunFolder", project: Path, preset: str, fold: int, config: "SearchConfig") -> None:
+    from scnas_deploy.data.plan import load_plan
+    from scnas_deploy.training.runs import RunRecord, dump_config
+
+    record = RunRecord(kind="search", fold=fold, preset=preset, config=dump_config(config))
+    run.create(record, load_plan(project / "plan.json"))
+
+
+def _announce(config: "SearchConfig", preset: str, fold: int) -> None:
+    from scnas_deploy.networks.genotype import Operation
+
+    note(f"Preset '{preset}', fold {fold} held out, stem {config.stem_channels}, two-level steps on two parts of the cases.")
+    if len(config.operations) < len(Operation):
+        note(f"The preset restricts the search to {len(config.operations)} of 8 operations: {', '.join(config.operations)}.")
+
+
+def _print(genotype: "Genotype", run: "RunFolder") -> None:
+    from scnas_deploy.networks.genotype import CellType
+
+    found = genotype.provenance
+    say(f"Searched {found.search_seconds:.0f} s on {found.device}; {genotype.gmacs:.2f} GMAC a patch, entropy {found.final_entropy:.2f}")
+    for cell_type in CellType:
+        operations = genotype.architecture.cells.of(cell_type)
+        counts = {operation: operations.count(operation) for operation in dict.fromkeys(operations)}
+        say(f"  {cell_type:<10} " + ", ".join(f"{count} x {operation}" for operation, count in counts.items()))
+    say(f"Wrote {run.path / 'genotype.json'}. Next: scnas train")

@@ -1,0 +1,70 @@
+"""scnas segment: a study becomes a mask. Imports no PyTorch."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scnas_deploy.cli import options
+from scnas_deploy.cli.console import note, progress, say, say_json, table
+
+if TYPE_CHECKING:
+    from scnas_deploy.inference.segmentation import Segmentation
+
+
+def segment(
+    study: Annotated[list[Path], typer.Argument(help="NIfTI file; several files for several channels, in order.")],
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Installed model or package; left out, the default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Label NIfTI to write; left out, STUDY_seg.nii.gz here.")
+    ] = None,
+    engine: options.EngineOption = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Segment even what the model was not made for.")] = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Segment a study and print each structure's volume."""
+    from scnas_deploy.data.study import load_study
+    from scnas_deploy.files import check_writable
+    from scnas_deploy.inference.model import load_model
+    from scnas_deploy.inference.segmentation import check_result_name
+
+    started = time.monotonic()
+    target = output or Path(f"{_stem(study[0])}_seg.nii.gz")
+    check_result_name(target)
+    check_writable(target)
+    volume = load_study(study)
+    for text in volume.notes:
+        note(f"note: {text}")
+    loaded = load_model(options.model_folder().resolve(model), engine=engine, num_threads=threads)
+    note(f"Model '{loaded.package.manifest.name}' on {loaded.engine.name}: {loaded.engine_reason}.")
+    with progress("Segmenting") as report:
+        result = loaded.segment(volume, force=force, progress=report)
+    for text in result.outside_limits:
+        note(f"warning: {text}; segmented because of --force, check the result.")
+    result.save(target)
+    _print(result, target, time.monotonic() - started, as_json=json)
+
+
+def _print(result: "Segmentation", target: Path, seconds: float, *, as_json: bool) -> None:
+    volumes = {name: round(ml, 4) for name, ml in result.volumes_ml().items()}
+    if as_json:
+        say_json(
+            {
+                "output": str(target),
+                "volumes_ml": volumes,
+                "model": result.model_name,
+                "model_digest": result.model_digest,
+                "engine": result.engine,
+                "seconds": round(seconds, 3),
+                "outside_limits": list(result.outside_limits),
+            }
+        )
+        return
+    table(["structure", "ml"], [[name, f"{ml:.3f}"] for name, ml in volumes.items()])
+    say(f"Wrote {target} in {seconds:.1f} s. For research use only.")
+
+
+def _stem(study: Path) -> str:
+    return study.name.removesuffix(".gz").removesuffix(".nii")

@@ -1,0 +1,57 @@
+"""Opening a study, whatever it is stored as."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from scnas_deploy.data.nifti import load_nifti
+from scnas_deploy.data.volume import Volume
+from scnas_deploy.errors import FormatError
+
+_AFFINE_TOLERANCE_VOXELS = 0.1
+
+
+def load_study(paths: Sequence[Path]) -> Volume:
+    """Read a study from one NIfTI file, or from one file a channel on one grid.
+
+    Args:
+        paths: In the order of the plan's channels.
+
+    Raises:
+        FormatError: If a file is missing or unreadable, or the files do not share one grid.
+    """
+    channels = [load_nifti(path) for path in paths]
+    first = channels[0]
+    for path, channel in zip(paths[1:], channels[1:], strict=True):
+        require_same_grid(path.name, channel, first)
+    if len(channels) == 1:
+        return first
+    return replace(first, data=np.concatenate([channel.data for channel in channels]))
+
+
+def require_same_grid(name: str, volume: Volume, reference: Volume) -> None:
+    """Refuse two volumes whose shapes differ or whose affines put a voxel a tenth of a voxel apart.
+
+    Raises:
+        FormatError: Names ``name`` and the difference.
+    """
+    if volume.shape != reference.shape:
+        raise FormatError(
+            name,
+            expected=f"the image's shape {reference.shape}",
+            found=f"{volume.shape} in {name}",
+            remedy="Save image and mask on one grid",
+        )
+    far = np.array([*reference.shape, 1.0])
+    moved = max(
+        float(np.abs((volume.affine_ras - reference.affine_ras) @ corner).max()) for corner in (far, np.eye(4)[3])
+    )
+    if moved > _AFFINE_TOLERANCE_VOXELS * min(reference.spacing_mm):
+        raise FormatError(
+            name,
+            expected="the image's affine",
+            found=f"an affine that moves voxels by up to {moved:.3g} mm in {name}",
+            remedy="Save image and mask on one grid",
+        )

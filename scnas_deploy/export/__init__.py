@@ -1,0 +1,1 @@
+"""Export: ONNX, the parity gate, the canary, and the package writer."""

@@ -1,0 +1,1 @@
+"""Inference without PyTorch: tiling, engines, the model package reader, and whole studies."""

@@ -1,0 +1,1 @@
+"""Engines: what computes a network's answer to a batch of patches."""

@@ -1,0 +1,51 @@
+"""ONNX Runtime on the CPU."""
+
+from typing import Any
+
+from scnas_deploy.errors import EngineError
+from scnas_deploy.extras import require
+from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
+
+
+class OnnxRuntimeEngine:
+    """Runs an ONNX model with ONNX Runtime's CPU provider.
+
+    Args:
+        model: The ONNX file's bytes.
+        num_threads: Threads of one call; None lets the library choose.
+
+    Raises:
+        MissingExtraError: If ONNX Runtime is not installed.
+        EngineError: If it cannot load the model.
+    """
+
+    precision = "float32"
+    device = "CPU"
+    preferred_batch = 1
+
+    def __init__(self, model: bytes, *, num_threads: int | None = None) -> None:
+        runtime = require("onnxruntime", extra="cpu", purpose="the ONNX Runtime engine")
+        self.name = f"onnxruntime {runtime.__version__}"
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        if num_threads is not None:
+            options.intra_op_num_threads = num_threads
+        try:
+            self._session: Any = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 (its exceptions share no base class)
+            raise _engine_error(self.name, "a loadable ONNX model", error) from error
+        self._input: str = self._session.get_inputs()[0].name
+
+    def run(self, patches_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
+        """Answer a batch of patches."""
+        try:
+            logits: LogitsBKXYZ = self._session.run(None, {self._input: patches_BCXYZ})[0]
+        except Exception as error:  # noqa: BLE001
+            raise _engine_error(self.name, "patches the model can take", error) from error
+        return logits
+
+
+def _engine_error(name: str, expected: str, error: Exception) -> EngineError:
+    return EngineError(
+        name, expected=expected, found=str(error).splitlines()[0][:200], remedy="Export the model again"
+    )

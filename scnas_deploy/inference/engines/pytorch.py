@@ -1,0 +1,30 @@
+"""PyTorch as the reference engine: the one module of the deployment half that imports it."""
+
+import torch
+from torch import nn
+
+from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
+
+
+class TorchEngine:
+    """Runs a network in eager PyTorch, float32, channels last.
+
+    Args:
+        network: Ready to evaluate.
+    """
+
+    precision = "float32"
+    preferred_batch = 1
+
+    def __init__(self, network: nn.Module) -> None:
+        self.name = f"pytorch {torch.__version__}"
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = self._device.type.upper()
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def run(self, patches_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
+        """Answer a batch of patches."""
+        patches = torch.from_numpy(patches_BCXYZ).to(self._device, memory_format=torch.channels_last_3d)
+        logits: LogitsBKXYZ = self._network(patches).float().cpu().contiguous().numpy()
+        return logits

@@ -1,0 +1,62 @@
+"""manifest.json of a model package: what it is, for what, by what, and how it was proven."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from scnas_deploy.documents import Frozen
+
+RESEARCH_USE = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
+
+
+class ParityRecord(Frozen):
+    """One engine's answers to real preprocessed patches, compared with PyTorch's."""
+
+    engine: str
+    num_patches: int
+    max_abs_error: float
+    """Largest absolute difference of a logit."""
+    max_rel_error: float
+    """Largest absolute difference, relative to the patch's largest absolute logit."""
+    label_agreement: float
+    """Part of the voxels with the same label."""
+    label_dice: float
+    """Lowest Dice over the foreground classes between the two label maps."""
+
+
+class Artefact(Frozen):
+    """One exported form of the network."""
+
+    file: str
+    precision: Literal["float32"] = "float32"
+    parity: tuple[ParityRecord, ...]
+
+
+class MeasuredDice(Frozen):
+    """Dice on cases that neither search nor training has seen."""
+
+    num_cases: int
+    fold: int
+    by_label: dict[str, float]
+    """Label name -> mean Dice."""
+
+
+class Manifest(Frozen):
+    """manifest.json, schema 1."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    name: str
+    written_by: str
+    """Package and version that wrote it."""
+    intended_use: str = RESEARCH_USE
+    dataset_fingerprint: str
+    structure_hash: str
+    """Hash of the genotype's structure, as the search's genotype.json gives it at any width."""
+    patch_size: tuple[int, int, int]
+    """Effective patch size; it overrides the plan's."""
+    artefacts: Annotated[tuple[Artefact, ...], Field(min_length=1)]
+    measured_dice: MeasuredDice | None
+    training: dict[str, str | int | float]
+    """Seed, steps, seconds and device of the training."""
+    digests: dict[str, str]
+    """Member name -> SHA-256 of its bytes, for every member but this one."""

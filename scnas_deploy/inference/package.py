@@ -1,0 +1,147 @@
+"""Reading a model package (.scnas), trusting nothing in it.
+
+A package is one zip file with a flat list of known members. Every member is checked against the digest in
+manifest.json; unknown versions, unlisted members, paths, and members that unpack to far more than they
+weigh are refused.
+"""
+
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.documents import Document, parse_document
+from scnas_deploy.errors import FormatError, PackageError
+from scnas_deploy.files import sha256_of
+from scnas_deploy.inference.manifest import Manifest
+from scnas_deploy.networks.genotype import Genotype
+from scnas_deploy.types import LabelsXYZ, LogitsBKXYZ, PatchesBCXYZ
+
+SUFFIX = ".scnas"
+MANIFEST, PLAN, GENOTYPE, CANARY = "manifest.json", "plan.json", "genotype.json", "canary.npz"
+MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
+REQUIRED = (MANIFEST, PLAN, GENOTYPE, MODEL, CANARY)
+
+_MAX_BYTES = 4 * 1024**3
+_MAX_MEMBERS = 32
+_MAX_RATIO = 200
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MADE_BY = "scnas export"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Canary:
+    """A synthetic patch, and what the network must answer to it. Never patient data."""
+
+    patches_BCXYZ: PatchesBCXYZ
+    logits_BKXYZ: LogitsBKXYZ
+    classes_XYZ: LabelsXYZ
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ModelPackage:
+    """A package whose every member has been verified."""
+
+    path: Path
+    digest: str
+    """SHA-256 of the manifest, which holds the digests of all other members: it names the model."""
+    manifest: Manifest
+    plan: Plan
+    """With the manifest's effective patch size."""
+    genotype: Genotype
+    model: bytes
+    """The ONNX file."""
+    canary: Canary
+
+
+def open_package(path: Path) -> ModelPackage:
+    """Read and verify a model package.
+
+    Raises:
+        PackageError: If it must not be trusted; the message says why.
+        FormatError: If the file is missing.
+    """
+    if not path.is_file():
+        raise FormatError(
+            path, expected=f"a model package ({SUFFIX})", found="no such file", remedy="Check the path, or see `scnas models`"
+        )
+    members = _read_members(path)
+    manifest = _document(path, members, MANIFEST, Manifest)
+    _verify_digests(path, members, manifest)
+    plan = _document(path, members, PLAN, Plan).model_copy(update={"patch_size": manifest.patch_size})
+    genotype = _document(path, members, GENOTYPE, Genotype)
+    if genotype.architecture.structure_hash != manifest.structure_hash:
+        raise _refuse(path, "the genotype named in the manifest", "another genotype")
+    return ModelPackage(
+        path, sha256_of(members[MANIFEST]), manifest, plan, genotype, members[MODEL], _canary(path, members[CANARY])
+    )
+
+
+def _read_members(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_directory(path, archive.infolist())
+            return {info.filename: _read_bounded(path, archive, info) for info in archive.infolist()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise _refuse(path, "an undamaged zip file", f"{type(error).__name__}: {error}") from error
+
+
+def _check_directory(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    names = [info.filename for info in members]
+    bad = next((name for name in names if not _NAME.fullmatch(name)), None)
+    if bad is not None:
+        raise _refuse(path, "members without folders", f"the member {bad!r}")
+    if len(set(names)) != len(names) or len(names) > _MAX_MEMBERS:
+        raise _refuse(path, f"at most {_MAX_MEMBERS} members, each once", f"{len(names)} members")
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise _refuse(path, f"the members {', '.join(REQUIRED)}", f"no {', '.join(missing)}")
+    total = sum(info.file_size for info in members)
+    if total > _MAX_BYTES:
+        raise _refuse(path, f"at most {_MAX_BYTES >> 30} GiB unpacked", f"{total / 1024**3:.1f} GiB")
+    for info in members:
+        if info.file_size > _MAX_RATIO * max(info.compress_size, 1024):
+            raise _refuse(path, "members of plausible compression", f"{info.filename} that grows to {info.file_size} bytes")
+
+
+def _read_bounded(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Read a member, never more than its directory entry announces."""
+    with archive.open(info) as stream:
+        data = stream.read(info.file_size + 1)
+    if len(data) != info.file_size:
+        raise _refuse(path, f"{info.file_size} bytes in {info.filename}", "another size")
+    return data
+
+
+def _verify_digests(path: Path, members: dict[str, bytes], manifest: Manifest) -> None:
+    if set(manifest.digests) != set(members) - {MANIFEST}:
+        raise _refuse(path, "exactly the members listed in the manifest", ", ".join(sorted(members)))
+    for name, digest in manifest.digests.items():
+        if sha256_of(members[name]) != digest:
+            raise _refuse(path, f"the digest of {name} given in the manifest", "another: the member was changed")
+
+
+def _document(path: Path, members: dict[str, bytes], name: str, kind: type[Document]) -> Document:
+    try:
+        return parse_document(f"{path}, {name}", members[name], kind, made_by=_MADE_BY)
+    except FormatError as error:
+        raise PackageError(error.subject, expected=error.expected, found=error.found, remedy=error.remedy) from error
+
+
+def _canary(path: Path, data: bytes) -> Canary:
+    try:
+        with np.load(BytesIO(data), allow_pickle=False) as stored:
+            return Canary(stored["patches"], stored["logits"], stored["classes"])
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise _refuse(path, "a canary with patches, logits and classes", str(error)) from error
+
+
+def _refuse(path: Path, expected: str, found: str) -> PackageError:
+    return PackageError(
+        path, expected=expected, found=found, remedy="Do not use it; copy it again or export it again with scnas export"
+    )

@@ -1,0 +1,95 @@
+"""Retraining a genotype's network from scratch, and reading it back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.errors import FormatError
+from scnas_deploy.files import atomic_path
+from scnas_deploy.networks.builder import build
+from scnas_deploy.networks.complexity import count
+from scnas_deploy.networks.genotype import Architecture, Genotype
+from scnas_deploy.training.loop import Loop, Progress
+from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.seeding import derive_seed
+from scnas_deploy.training.trainer import TrainingConfig, TrainingTask
+
+WEIGHTS = "weights.safetensors"
+
+
+def at_width(genotype: Genotype, stem_channels: int, plan: Plan) -> Genotype:
+    """Return the genotype at another width, its costs counted anew."""
+    architecture = genotype.architecture.with_stem(stem_channels)
+    cost = count(architecture, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
+    update = {
+        "architecture": architecture,
+        "gmacs": round(cost.gmacs, 4),
+        "num_parameters": cost.num_parameters,
+    }
+    return genotype.model_copy(update=update)
+
+
+def train(
+    config: TrainingConfig,
+    genotype: Genotype,
+    plan: Plan,
+    training: Sequence[PreparedCase],
+    validation: Sequence[PreparedCase],
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> nn.Module:
+    """Train a genotype's network from scratch.
+
+    Args:
+        config: Settings; the network's width is ``config.stem_channels``.
+        genotype: What to build.
+        plan: The dataset's plan.
+        training: Cases to learn from.
+        validation: Cases whose loss is reported.
+        folder: The run folder; checkpoint, metrics and weights.safetensors go there.
+        resume: Continue from the folder's checkpoint.
+        progress: Called after each step.
+    """
+    network = build_network(genotype.architecture.with_stem(config.stem_channels), plan, seed=config.seed)
+    task = TrainingTask(network, config, plan, training, validation)
+    Loop(task, folder, resume=resume, progress=progress).run()
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, temporary)
+    return network.cpu().eval()
+
+
+def build_network(architecture: Architecture, plan: Plan, *, seed: int = 0) -> nn.Module:
+    """Build a freshly initialised network for a plan; the seed alone decides its weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "network"))
+        return build(architecture, in_channels=len(plan.channels), num_classes=plan.num_classes)
+
+
+def load_network(folder: Path, genotype: Genotype, plan: Plan) -> nn.Module:
+    """Read a trained network from its run folder, on the CPU, ready to evaluate.
+
+    Raises:
+        FormatError: If the run has not finished, or its weights are damaged.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise FormatError(
+            folder,
+            expected="a finished training run",
+            found="no weights",
+            remedy="Finish it with `scnas train --resume`",
+        )
+    network = build_network(genotype.architecture, plan)
+    try:
+        network.load_state_dict(load_file(path))
+    except Exception as error:  # noqa: BLE001 (safetensors raises its own type and the builtins alike)
+        raise FormatError(
+            path, expected="this genotype's weights", found=str(error).splitlines()[0], remedy="Train it again"
+        ) from error
+    return network.eval()
