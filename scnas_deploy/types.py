@@ -16,6 +16,9 @@ Shape3: TypeAlias = tuple[int, int, int]
 Spacing: TypeAlias = tuple[float, float, float]
 """Millimetres between voxel centres along X, Y, Z."""
 
+VoxelsXYZ: TypeAlias = Num[np.ndarray, "X Y Z"]
+"""One channel's voxels. Any numeric dtype."""
+
 VoxelsCXYZ: TypeAlias = Num[np.ndarray, "C X Y Z"]
 """A study's voxels: channels, then NIfTI order. Any numeric dtype."""
 
@@ -27,6 +30,12 @@ LabelsXYZ: TypeAlias = Integer[np.ndarray, "X Y Z"]
 
 LogitsKXYZ: TypeAlias = Float32[np.ndarray, "K X Y Z"]
 """Unnormalised class scores of a volume."""
+
+ImageCUVW: TypeAlias = Float32[np.ndarray, "C U V W"]
+"""An image on another grid than the function's argument: U V W are its voxels along X, Y, Z."""
+
+LabelsUVW: TypeAlias = Integer[np.ndarray, "U V W"]
+"""Labels on another grid than the function's argument."""
 
 PatchesBCXYZ: TypeAlias = Float32[np.ndarray, "B C X Y Z"]
 """What an engine takes."""

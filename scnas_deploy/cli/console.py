@@ -11,6 +11,7 @@ Report = Callable[..., None]
 """Called with done, total, and optionally the latest figures in words."""
 
 _PLAIN_INTERVAL_SECONDS = 10.0
+_WORTH_A_LINE_SECONDS = 2.0
 
 
 @contextmanager
@@ -47,7 +48,8 @@ def _plain(title: str) -> Report:
     def report(done: int, total: int, figures: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        if done < total and now - last < _PLAIN_INTERVAL_SECONDS:
+        ended = done == total and now - started > _WORTH_A_LINE_SECONDS
+        if not ended and now - last < _PLAIN_INTERVAL_SECONDS:
             return
         last = now
         left = (now - started) / done * (total - done)

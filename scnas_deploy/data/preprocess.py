@@ -14,7 +14,7 @@ from scnas_deploy.data.plan import Normalisation, Plan, ZScore
 from scnas_deploy.data.resampling import Grid, resample_image, resample_labels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import FormatError, GeometryError
-from scnas_deploy.types import ImageCXYZ, LabelsXYZ, Shape3, VoxelsCXYZ
+from scnas_deploy.types import ImageCXYZ, LabelsUVW, LabelsXYZ, Shape3, VoxelsXYZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class WayBack:
     cropped: Grid
     prepared: Grid
 
-    def restore(self, labels_XYZ: LabelsXYZ) -> LabelsXYZ:
+    def restore(self, labels_XYZ: LabelsXYZ) -> LabelsUVW:
         """Bring labels from the prepared grid back to the study's own grid.
 
         Args:
@@ -49,7 +49,7 @@ class WayBack:
         whole[self.box] = resample_labels(labels_XYZ, self.prepared, self.cropped)
         return np.ascontiguousarray(self.mapping.backward(whole))
 
-    def follow(self, labels_XYZ: LabelsXYZ) -> LabelsXYZ:
+    def follow(self, labels_XYZ: LabelsXYZ) -> LabelsUVW:
         """Bring a mask from the study's own grid to the prepared one, as training needs it."""
         turned = self.mapping.forward(labels_XYZ)
         return resample_labels(turned[self.box], self.cropped, self.prepared)
@@ -101,7 +101,7 @@ def check_channels(volume: Volume, plan: Plan) -> None:
         )
 
 
-def normalise(voxels_XYZ: VoxelsCXYZ, normalisation: Normalisation) -> np.ndarray:
+def normalise(voxels_XYZ: VoxelsXYZ, normalisation: Normalisation) -> np.ndarray:
     """Normalise one channel; returns float32 of the same shape."""
     values = voxels_XYZ.astype(np.float32)
     if isinstance(normalisation, ZScore):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from scnas_deploy.types import AffineRAS, LabelsXYZ, Shape3, Spacing, VoxelsCXYZ
+from scnas_deploy.types import AffineRAS, ImageCUVW, LabelsUVW, LabelsXYZ, Shape3, Spacing, VoxelsCXYZ
 
 _SAME_SPACING = 1e-3
 _ANISOTROPIC = 3.0
@@ -49,7 +49,7 @@ def resampled_affine(affine_ras: AffineRAS, source: Grid, target: Grid) -> Affin
     return affine
 
 
-def resample_image(data_CXYZ: VoxelsCXYZ, source: Grid, target: Grid) -> VoxelsCXYZ:
+def resample_image(data_CXYZ: VoxelsCXYZ, source: Grid, target: Grid) -> ImageCUVW:
     """Interpolate an image: cubic B-splines, linear where voxels are three times longer than wide.
 
     The result stays within the range of the channel's own values.
@@ -68,7 +68,7 @@ def resample_image(data_CXYZ: VoxelsCXYZ, source: Grid, target: Grid) -> VoxelsC
     return result
 
 
-def resample_labels(labels_XYZ: LabelsXYZ, source: Grid, target: Grid) -> LabelsXYZ:
+def resample_labels(labels_XYZ: LabelsXYZ, source: Grid, target: Grid) -> LabelsUVW:
     """Interpolate labels: each label's indicator linearly, the strongest wins.
 
     Smoother boundaries than nearest-neighbour interpolation, and no label that was not there.

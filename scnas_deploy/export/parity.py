@@ -11,7 +11,7 @@ import numpy as np
 from scnas_deploy.errors import ParityError
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.manifest import ParityRecord
-from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
+from scnas_deploy.types import PatchesBCXYZ
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ def require_parity(record: ParityRecord, limits: ParityLimits) -> None:
     )
 
 
-def _dice(labels: list[tuple[LogitsBKXYZ, LogitsBKXYZ]], index: int) -> float:
+def _dice(labels: list[tuple[np.ndarray, np.ndarray]], index: int) -> float:
     overlap = sum(int(((a == index) & (b == index)).sum()) for a, b in labels)
     total = sum(int((a == index).sum() + (b == index).sum()) for a, b in labels)
     return 2 * overlap / total if total else 1.0

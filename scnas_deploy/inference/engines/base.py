@@ -1,10 +1,11 @@
 """What every engine is."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Computes a network's logits; one instance serves one thread."""
 

@@ -1,0 +1,98 @@
+"""Fixtures that several rooms' tests share."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demo.phantom import draw_dataset
+from scnas_deploy.data.check import check_dataset
+from scnas_deploy.data.dataset import Dataset, read_dataset
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.data.planning import default_channels, default_labels, make_plan
+from scnas_deploy.networks.genotype import CellType, Genotype, Operation, Provenance, ScnasArchitecture, ScnasCells
+from scnas_deploy.project import PlanSettings, Project
+
+REQUIRE_ALL = os.environ.get("SCNAS_REQUIRE_ALL") == "1"
+
+
+@pytest.fixture(scope="session")
+def scnas_data() -> Path:
+    """The folder of real images named by SCNAS_DATA."""
+    folder = os.environ.get("SCNAS_DATA")
+    if folder is None:
+        message = "SCNAS_DATA names no folder with Task04_Hippocampus and the other public datasets"
+        if REQUIRE_ALL:
+            pytest.fail(message)
+        pytest.skip(message)
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def phantom_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Ten cases of the demo's phantom in MSD layout."""
+    return read_dataset(draw_dataset(tmp_path_factory.mktemp("phantom"), num_cases=10))
+
+
+@pytest.fixture(scope="session")
+def phantom_plan(phantom_dataset: Dataset) -> Plan:
+    """The phantom's plan with a small patch."""
+    project = Project(
+        name="Phantom",
+        dataset=phantom_dataset.root,
+        labels=default_labels(phantom_dataset),
+        channels=default_channels(phantom_dataset),
+        plan=PlanSettings(patch_size=(24, 24, 24)),
+    )
+    return make_plan(phantom_dataset, check_dataset(phantom_dataset).fingerprint(), project)
+
+
+def make_genotype(cell: tuple[Operation, ...], stem_channels: int = 4) -> Genotype:
+    """A genotype whose four cells are the same."""
+    cells = ScnasCells(**{cell_type.value: cell for cell_type in CellType})
+    architecture = ScnasArchitecture(cells=cells, stem_channels=stem_channels)
+    return Genotype(architecture=architecture, provenance=Provenance(made_by="a test"))
+
+
+@pytest.fixture(scope="session")
+def varied_genotype() -> Genotype:
+    """A narrow genotype that holds each of the eight operations."""
+    operations = [*Operation, Operation.CONV, *list(Operation)[:5]]
+    return make_genotype(tuple(operations))
+
+
+@dataclass(frozen=True)
+class ExportedPhantom:
+    """A package of an untrained network on the phantom's plan, and what it was made from."""
+
+    package: Path
+    network: object
+    patches: list[np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, phantom_dataset: Dataset, phantom_plan: Plan, varied_genotype: Genotype
+) -> ExportedPhantom:
+    """Export once for all tests: the exporter takes most of a minute's quarter."""
+    from scnas_deploy.data.check import load_case
+    from scnas_deploy.data.preprocess import prepare
+    from scnas_deploy.export.package import Description, export_package
+    from scnas_deploy.inference.manifest import MeasuredDice
+    from scnas_deploy.training.run import at_width, build_network
+
+    network = build_network(varied_genotype.architecture, phantom_plan, seed=1).eval()
+    patches = []
+    for case in phantom_dataset.cases[:10]:
+        image, _ = prepare(load_case(phantom_dataset, case)[0], phantom_plan)
+        patches.append(np.ascontiguousarray(image[None, :, :24, :24, :24]))
+    description = Description(
+        name="phantom",
+        measured_dice=MeasuredDice(num_cases=2, fold=0, by_label={"front": 0.5, "back": 0.5}),
+        training={"run": "train", "preset": "cpu", "fold": 0, "seed": 1},
+    )
+    target = tmp_path_factory.mktemp("package") / "phantom.scnas"
+    export_package(network, at_width(varied_genotype, 4, phantom_plan), phantom_plan, patches, description, target)
+    return ExportedPhantom(target, network, patches)
