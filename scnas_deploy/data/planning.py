@@ -26,7 +26,9 @@ STRIDE = 8
 GEOMETRY_TOLERANCE = 1.5
 """Factor by which a study's spacing and extent may leave the training cases' range."""
 
-_MIN_PATCH = 16
+_MIN_PATCH = 24
+"""At the coarsest level three voxels must be left for a 3x3x3 pooling."""
+
 _BYTES_PER_VOXEL = 8 * 1024
 """Training memory of the 48-channel supernet per patch voxel: 16 GiB at 128^3, as on the paper's GPUs."""
 
@@ -108,10 +110,10 @@ def _mirror_axes(project: Project) -> tuple[int, ...]:
 def _patch_size(fingerprint: Fingerprint, spacing: Spacing, settings: PlanSettings) -> Shape3:
     """The median cropped study, rounded up to the stride; then the longest axis shrinks until it fits."""
     if settings.patch_size is not None:
-        if any(size % STRIDE for size in settings.patch_size):
+        if any(size % STRIDE or size < _MIN_PATCH for size in settings.patch_size):
             raise ConfigError(
                 "[plan] patch_size",
-                expected=f"multiples of {STRIDE}",
+                expected=f"multiples of {STRIDE}, at least {_MIN_PATCH}",
                 found=str(settings.patch_size),
                 remedy="Round each axis to a multiple",
             )

@@ -1,0 +1,47 @@
+# Every target sets up what it needs in .venv; nothing has to be prepared.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test soak check bench wheelhouse clean help
+
+help:
+	@echo "make demo        the whole chain once through, on SCNAS_DATA's Hippocampus or on a phantom"
+	@echo "make test        the test suite"
+	@echo "make soak        long kill and fault tests"
+	@echo "make check       formatter, linter, type checker, import contracts"
+	@echo "make bench       the benchmarks"
+	@echo "make wheelhouse  all wheels of the CPU install, for a machine without network"
+
+# PyTorch goes first and alone: a pin that a CPU build can satisfy keeps gigabytes of CUDA away where there is one.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python -m demo.run
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not soak"
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/supernet_step.py
+
+wheelhouse: $(STAMP)
+	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu]'
+	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu]'"
+
+clean:
+	rm -rf $(VENV) wheelhouse demo/out

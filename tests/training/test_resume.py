@@ -1,0 +1,98 @@
+"""Killed and resumed, search and training end bit for bit as if nothing had happened."""
+
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from scnas_deploy.networks.genotype import load_genotype
+from tests.killing import assert_same_run, end_when, num_epochs_logged, run, start
+
+SHORT = {
+    "search": ("search", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "3"),
+    "train": ("train", "--preset", "cpu", "--epochs", "5", "--steps-per-epoch", "3", "--stem-channels", "8"),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, phantom_dataset, varied_genotype) -> Path:
+    """A working folder on the phantom with one uninterrupted run of each kind."""
+    folder = tmp_path_factory.mktemp("project")
+    assert run("init", str(phantom_dataset.root), project=folder).returncode == 0
+    settings = (folder / "scnas.toml").read_text().replace("memory_gib =", "patch_size = [24, 24, 24]\nmemory_gib =")
+    (folder / "scnas.toml").write_text(settings)
+    assert run("init", project=folder).returncode == 0
+    varied_genotype.save(folder / "genotype.json")
+    for kind in SHORT:
+        result = run(*command(kind, "whole"), project=folder)
+        assert result.returncode == 0, result.stderr
+    return folder
+
+
+def command(kind: str, name: str) -> tuple[str, ...]:
+    genotype = ("--genotype", "genotype.json") if kind == "train" else ()
+    return (*SHORT[kind], *genotype, "--name", f"{kind}-{name}")
+
+
+def resume(project: Path, kind: str, name: str) -> None:
+    result = run(kind, "--resume", "--name", f"{kind}-{name}", project=project)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("kind", list(SHORT))
+def test_a_killed_run_resumes_to_the_same_bits(project, kind):
+    folder = project / "runs" / f"{kind}-killed"
+    process = start(*command(kind, "killed"), project=project)
+    end_when(process, lambda: num_epochs_logged(folder) >= 2, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    resume(project, kind, "killed")
+    assert_same_run(folder, project / "runs" / f"{kind}-whole")
+
+
+def test_a_resumed_search_finds_the_same_genotype(project):
+    whole, killed = (load_genotype(project / "runs" / f"search-{name}" / "genotype.json") for name in ("whole", "killed"))
+    assert whole.architecture == killed.architecture
+    assert whole.provenance.final_entropy == killed.provenance.final_entropy
+
+
+def test_ctrl_c_saves_the_step_and_says_how_to_go_on(project):
+    folder = project / "runs" / "train-stopped"
+    process = start(*command("train", "stopped"), project=project)
+    _, err = end_when(process, lambda: num_epochs_logged(folder) >= 1, signal.SIGINT)
+    assert process.returncode == 130
+    assert "scnas train --resume --name train-stopped" in err
+    resume(project, "train", "stopped")
+    assert_same_run(folder, project / "runs" / "train-whole")
+
+
+def test_a_started_run_is_not_overwritten(project):
+    result = run(*command("train", "whole"), project=project)
+    assert result.returncode == 2
+    assert "--resume" in result.stderr
+
+
+def test_a_resumed_run_takes_no_other_settings(project):
+    result = run("train", "--resume", "--name", "train-whole", "--seed", "3", project=project)
+    assert result.returncode == 2
+    assert "--seed" in result.stderr
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", list(SHORT))
+def test_killed_again_and_again_at_any_moment_a_run_still_ends_the_same(project, kind):
+    rng = random.Random(1)
+    folder = project / "runs" / f"{kind}-often"
+    arguments = command(kind, "often")
+    for _ in range(6):
+        process = start(*arguments, project=project)
+        moment = time.monotonic() + rng.uniform(3.0, 9.0)
+        end_when(process, lambda moment=moment: time.monotonic() > moment, signal.SIGKILL)
+        if (folder / "run.json").is_file():
+            arguments = (kind, "--resume", "--name", f"{kind}-often")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    resume(project, kind, "often")
+    assert_same_run(folder, project / "runs" / f"{kind}-whole")
