@@ -33,7 +33,9 @@ def main() -> None:
         print(json.dumps(measure(arguments.sampling, arguments.steps, arguments.stem_channels)))
         return
     results = {sampling: _in_own_process(sampling, arguments) for sampling in SAMPLINGS}
-    print(f"{platform.processor() or platform.machine()}, {results['two']['torch']}, {results['two']['threads']} threads")
+    print(
+        f"{platform.processor() or platform.machine()}, {results['two']['torch']}, {results['two']['threads']} threads"
+    )
     print(f"{'sampling':10}{'s a step':>10}{'peak MB':>10}{'of full':>16}")
     full = results["full"]
     for sampling, result in results.items():

@@ -16,7 +16,7 @@ _PLANES = (
     ("coronal", 1, ("R", "L"), ("I", "S")),
     ("axial", 2, ("R", "L"), ("P", "A")),
 )
-"""Name, axis cut, and what lies left/right and below/above: radiological convention, the patient's right on the left."""
+"""Name, axis cut, what lies left/right and below/above: the patient's right on the left, as radiologists look."""
 
 
 def draw_picture(
@@ -35,7 +35,9 @@ def draw_picture(
         plt.Line2D([], [], color="white", lw=2, ls="-", label="predicted"),
         plt.Line2D([], [], color="white", lw=2, ls=":", label="truth"),
     ]
-    figure.legend(handles=handles, loc="lower center", ncol=len(handles), facecolor="black", labelcolor="white", frameon=False)
+    figure.legend(
+        handles=handles, loc="lower center", ncol=len(handles), facecolor="black", labelcolor="white", frameon=False
+    )
     figure.suptitle(title, color="white")
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.savefig(target, dpi=110, facecolor="black")

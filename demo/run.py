@@ -41,7 +41,12 @@ def main() -> None:
     study, truth = dataset / "imagesTr" / f"{case}.nii.gz", dataset / "labelsTr" / f"{case}.nii.gz"
     result = json.loads(scnas("segment", str(study), "-o", f"{case}_seg.nii.gz", "--json", cwd=project, quiet=True))
     picture = draw_picture(
-        study, truth, project / f"{case}_seg.nii.gz", OUT / "demo.png", _labels(project), title=f"{dataset.name}, {case}"
+        study,
+        truth,
+        project / f"{case}_seg.nii.gz",
+        OUT / "demo.png",
+        _labels(project),
+        title=f"{dataset.name}, {case}",
     )
     _print_table(project, evaluation, result)
     print(f"Picture: {picture}")

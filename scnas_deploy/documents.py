@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scnas_deploy.errors import FormatError
 
 
-
 class Frozen(BaseModel):
     """A value written to disk: immutable, finite, and unknown fields are errors."""
 

@@ -71,8 +71,8 @@ class Project(Frozen):
     """The dataset folder; a relative one counts from the project file."""
     exclude: tuple[str, ...] = ()
     """Ids of cases that are not used."""
-    labels: dict[int, LabelSettings] = {}
-    channels: dict[int, ChannelSettings] = {}
+    labels: dict[int, LabelSettings] = Field(default_factory=dict)
+    channels: dict[int, ChannelSettings] = Field(default_factory=dict)
     plan: PlanSettings = PlanSettings()
     search: SearchSettings = SearchSettings()
     train: TrainSettings = TrainSettings()
@@ -122,7 +122,8 @@ def save_project(folder: Path, project: Project) -> None:
 
 
 def _entries(entries: dict[int, LabelSettings] | dict[int, ChannelSettings], comment: str) -> Table:
-    table = tomlkit.table().comment(comment)
+    table = tomlkit.table()
+    table.comment(comment)
     for key, entry in entries.items():
         inline = tomlkit.inline_table()
         inline.update(entry.model_dump(mode="json", exclude_none=True))
@@ -131,6 +132,7 @@ def _entries(entries: dict[int, LabelSettings] | dict[int, ChannelSettings], com
 
 
 def _settings(settings: Frozen, comment: str) -> Table:
-    table = tomlkit.table().comment(comment)
+    table = tomlkit.table()
+    table.comment(comment)
     table.update(settings.model_dump(mode="json", exclude_none=True))
     return table

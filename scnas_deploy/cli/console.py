@@ -27,7 +27,14 @@ def progress(title: str) -> Iterator[Report]:
 @contextmanager
 def _bar(title: str) -> Iterator[Report]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -53,7 +60,9 @@ def _plain(title: str) -> Report:
             return
         last = now
         left = (now - started) / done * (total - done)
-        sys.stderr.write(f"{title}: {done} of {total}, {now - started:.0f} s, {left:.0f} s left {figures}".rstrip() + "\n")
+        sys.stderr.write(
+            f"{title}: {done} of {total}, {now - started:.0f} s, {left:.0f} s left {figures}".rstrip() + "\n"
+        )
 
     return report
 

@@ -26,7 +26,8 @@ def doctor(json: JsonOption = False) -> None:
         say_json({"python": platform.python_version(), "packages": found, "models": str(model_folder().path)})
         return
     rows = [
-        [name, purpose, found[name] or f"missing: pip install 'scnas-deploy[{extra}]'"] for name, extra, purpose in _PARTS
+        [name, purpose, found[name] or f"missing: pip install 'scnas-deploy[{extra}]'"]
+        for name, extra, purpose in _PARTS
     ]
     table(["package", "for", "version"], rows)
     say(f"Python {platform.python_version()}, models in {model_folder().path}")

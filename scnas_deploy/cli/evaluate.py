@@ -17,7 +17,8 @@ def evaluate(
     project: options.ProjectOption = Path(),
     name: Annotated[str, typer.Option("--name", help="The training run to evaluate.")] = "train",
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Evaluate a package or installed model instead; needs no PyTorch.")
+        str | None,
+        typer.Option("-m", "--model", help="Evaluate a package or installed model instead; needs no PyTorch."),
     ] = None,
     fold: options.FoldOption = None,
     engine: options.EngineOption = "auto",
@@ -69,7 +70,8 @@ def _print(result: "Evaluation") -> None:
     means = result.mean_dice()
     rows.append(["mean", *(_number(means[name]) for name in names)])
     table(["case", *names], rows)
-    say(f"Mean foreground Dice {result.mean_foreground():.4f} on {len(result.cases)} cases of fold {result.fold}, {result.engine}")
+    mean = f"{result.mean_foreground():.4f} on {len(result.cases)} cases of fold {result.fold}"
+    say(f"Mean foreground Dice {mean}, {result.engine}")
 
 
 def _number(value: float | None) -> str:

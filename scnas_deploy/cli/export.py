@@ -71,11 +71,12 @@ def _describe(run: "RunFolder", name: str) -> "Description":
     from scnas_deploy.inference.manifest import MeasuredDice
 
     record, evaluation = run.record(), run.evaluation()
+    measured = None
     if evaluation is None:
         note("No evaluation yet: the package will carry no Dice. Run scnas evaluate first to have it.")
-    measured = evaluation and MeasuredDice(
-        num_cases=len(evaluation.cases), fold=record.fold, by_label=evaluation.mean_dice()
-    )
+    else:
+        by_label = evaluation.mean_dice()
+        measured = MeasuredDice(num_cases=len(evaluation.cases), fold=record.fold, by_label=by_label)
     training = {"run": run.path.name, "preset": record.preset, "fold": record.fold, "seed": record.config["seed"]}
     return Description(name=name, measured_dice=measured, training=training)
 

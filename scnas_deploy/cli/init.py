@@ -66,9 +66,7 @@ def _dataset_folder(argument: Path | None, settings: "Project | None") -> Path:
     return settings.dataset
 
 
-def _settings(
-    settings: "Project | None", dataset: "Dataset", checked: "DatasetReport", *, skip_bad: bool
-) -> "Project":
+def _settings(settings: "Project | None", dataset: "Dataset", checked: "DatasetReport", *, skip_bad: bool) -> "Project":
     """The user's project file where there is one for this dataset, else a new one; bad cases excluded or refused."""
     from scnas_deploy.data.planning import default_channels, default_labels
     from scnas_deploy.errors import FormatError
@@ -99,7 +97,9 @@ def _print(dataset: "Dataset", fingerprint: "Fingerprint", plan: "Plan", project
         say(f"  label {label.value:<5} {label.name}, in {cases} cases, median {median:.2f} ml")
     say(f"  spacing     {_triple(fingerprint.spacing_median_mm)} mm (median), plan {_triple(plan.spacing_mm)} mm")
     say(f"  extent      {_triple(low)} to {_triple(high)} mm")
-    say(f"  patch       {_triple(plan.patch_size)} voxels, mirrored along {''.join('RAS'[a] for a in plan.mirror_axes)}")
+    say(
+        f"  patch       {_triple(plan.patch_size)} voxels, mirrored along {''.join('RAS'[a] for a in plan.mirror_axes)}"
+    )
     say(f"Wrote {project / 'scnas.toml'} and {project / 'plan.json'}. Next: scnas search")
 
 

@@ -22,10 +22,14 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on where an int
 PresetOption = Annotated[
     str | None, typer.Option("--preset", help="paper, cpu, or auto (paper with a GPU, cpu without).")
 ]
-FoldOption = Annotated[int | None, typer.Option("--fold", min=0, max=4, help="Which of nnU-Net's five folds is held out.")]
+FoldOption = Annotated[
+    int | None, typer.Option("--fold", min=0, max=4, help="Which of nnU-Net's five folds is held out.")
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of all random numbers.")]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, instead of the preset's.")]
-StepsOption = Annotated[int | None, typer.Option("--steps-per-epoch", min=1, help="Steps an epoch, instead of the preset's.")]
+StepsOption = Annotated[
+    int | None, typer.Option("--steps-per-epoch", min=1, help="Steps an epoch, instead of the preset's.")
+]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
 
 

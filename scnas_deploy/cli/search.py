@@ -76,16 +76,18 @@ def _start(run: "RunFolder", project: Path, preset: str, fold: int, config: "Sea
 def _announce(config: "SearchConfig", preset: str, fold: int) -> None:
     from scnas_deploy.networks.genotype import Operation
 
-    note(f"Preset '{preset}', fold {fold} held out, stem {config.stem_channels}, two-level steps on two parts of the cases.")
+    note(f"Preset '{preset}', fold {fold} held out, stem {config.stem_channels} channels.")
     if len(config.operations) < len(Operation):
-        note(f"The preset restricts the search to {len(config.operations)} of 8 operations: {', '.join(config.operations)}.")
+        names = ", ".join(config.operations)
+        note(f"The preset restricts the search to {len(config.operations)} of 8 operations: {names}.")
 
 
 def _print(genotype: "Genotype", run: "RunFolder") -> None:
     from scnas_deploy.networks.genotype import CellType
 
     found = genotype.provenance
-    say(f"Searched {found.search_seconds:.0f} s on {found.device}; {genotype.gmacs:.2f} GMAC a patch, entropy {found.final_entropy:.2f}")
+    figures = f"{genotype.gmacs:.2f} GMAC a patch, entropy {found.final_entropy:.2f}"
+    say(f"Searched {found.search_seconds:.0f} s on {found.device}; {figures}")
     for cell_type in CellType:
         operations = genotype.architecture.cells.of(cell_type)
         counts = {operation: operations.count(operation) for operation in dict.fromkeys(operations)}

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def segment(
     study: Annotated[list[Path], typer.Argument(help="NIfTI file; several files for several channels, in order.")],
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Installed model or package; left out, the default.")] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Installed model or package; left out, the default.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Label NIfTI to write; left out, STUDY_seg.nii.gz here.")
     ] = None,

@@ -47,11 +47,14 @@ def train(
     else:
         overrides["seed"] = settings.train.seed if seed is None else seed
         chosen = options.pick_preset(preset, settings.train.preset)
-        _start(run, project, genotype, chosen, settings.train.fold if fold is None else fold, _config(chosen, overrides))
+        _start(
+            run, project, genotype, chosen, settings.train.fold if fold is None else fold, _config(chosen, overrides)
+        )
     record, plan, found = run.record(), run.plan(), run.genotype()
     config = load_config(TrainingConfig, record)
     split = fold_split([case.id for case in dataset.cases], record.fold)
-    note(f"Preset '{record.preset}', fold {record.fold}: {len(split.training)} cases to train, {len(split.validation)} held out.")
+    sizes = f"{len(split.training)} cases to train, {len(split.validation)} held out"
+    note(f"Preset '{record.preset}', fold {record.fold}: {sizes}.")
     cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
     with progress("Preparing cases") as report:
         prepared = cases.load([*split.training, *split.validation], report)

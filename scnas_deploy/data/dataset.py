@@ -82,9 +82,7 @@ def _read_description(root: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(
-            path, expected="valid JSON", found=f"an error ({error})", remedy="Repair the file"
-        ) from error
+        raise FormatError(path, expected="valid JSON", found=f"an error ({error})", remedy="Repair the file") from error
     if not isinstance(description, dict):
         raise FormatError(path, expected="a JSON object", found=type(description).__name__, remedy="Repair the file")
     return description

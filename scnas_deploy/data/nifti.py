@@ -13,7 +13,7 @@ Decisions, with the NIfTI-1 standard's words for them:
 
 import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -89,9 +89,7 @@ def _read(path: Path) -> tuple[Any, np.ndarray]:
     if not path.is_file():
         raise FormatError(path, expected="a NIfTI file", found="no such file", remedy="Check the path")
     try:
-        image = cast(Any, nib.load(path))
-        if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
-            raise ImageFileError(f"a {type(image).__name__}")
+        image = _open(path)
         return image, _scaled_voxels(path, image)
     except DataError:
         raise
@@ -102,6 +100,13 @@ def _read(path: Path) -> tuple[Any, np.ndarray]:
             found=f"unreadable content ({type(error).__name__}), {path.stat().st_size} bytes",
             remedy="Copy or export the file again; it may be cut off or of another format",
         ) from error
+
+
+def _open(path: Path) -> Any:
+    image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Pair):  # NIfTI-2 is a subclass
+        raise ImageFileError(type(image).__name__)
+    return image
 
 
 def _scaled_voxels(path: Path, image: Any) -> np.ndarray:

@@ -32,7 +32,18 @@ _MIN_PATCH = 24
 _BYTES_PER_VOXEL = 8 * 1024
 """Training memory of the 48-channel supernet per patch voxel: 16 GiB at 128^3, as on the paper's GPUs."""
 
-_PALETTE = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6", "#bcf60c", "#fabebe", "#008080")
+_PALETTE = (
+    "#e6194b",
+    "#3cb44b",
+    "#4363d8",
+    "#f58231",
+    "#911eb4",
+    "#46f0f0",
+    "#f032e6",
+    "#bcf60c",
+    "#fabebe",
+    "#008080",
+)
 _SIDES = re.compile(r"(?:^|[^a-z])(?:left|right|lt|rt|l|r)(?:$|[^a-z])", re.IGNORECASE)
 
 

@@ -106,7 +106,9 @@ def normalise(voxels_XYZ: VoxelsXYZ, normalisation: Normalisation) -> np.ndarray
     values = voxels_XYZ.astype(np.float32)
     if isinstance(normalisation, ZScore):
         inside = values[values != 0]
-        mean, std = (float(inside.mean(dtype=np.float64)), float(inside.std(dtype=np.float64))) if inside.size else (0.0, 1.0)
+        mean, std = (
+            (float(inside.mean(dtype=np.float64)), float(inside.std(dtype=np.float64))) if inside.size else (0.0, 1.0)
+        )
         return (values - np.float32(mean)) / np.float32(max(std, 1e-8))
     np.clip(values, normalisation.low, normalisation.high, out=values)
     return (values - np.float32(normalisation.mean)) / np.float32(normalisation.std)

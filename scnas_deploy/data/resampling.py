@@ -8,7 +8,7 @@ ones), and the new affine is the old one with scaled columns.
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 (its documented short name)
 
 from scnas_deploy.types import AffineRAS, ImageCUVW, LabelsUVW, LabelsXYZ, Shape3, Spacing, VoxelsCXYZ
 
@@ -55,7 +55,7 @@ def resample_image(data_CXYZ: VoxelsCXYZ, source: Grid, target: Grid) -> ImageCU
     The result stays within the range of the channel's own values.
 
     Returns:
-        float32, shape (C, \\*target.shape).
+        float32, shape (C, U, V, W) of the target grid.
     """
     if source == target:
         return np.ascontiguousarray(data_CXYZ, dtype=np.float32)

@@ -57,7 +57,8 @@ def export_onnx(network: nn.Module, in_channels: int, patch_size: Shape3) -> byt
         ) from error
     if program is None:
         raise ExportError("network", expected="an ONNX program", found="none", remedy="Report the genotype")
-    return program.model_proto.SerializeToString()
+    model: bytes = program.model_proto.SerializeToString()
+    return model
 
 
 @contextlib.contextmanager

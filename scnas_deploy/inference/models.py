@@ -44,7 +44,10 @@ class ModelFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                self.path, expected="a model folder", found=str(error.strerror), remedy="Set SCNAS_MODELS to another one"
+                self.path,
+                expected="a model folder",
+                found=str(error.strerror),
+                remedy="Set SCNAS_MODELS to another one",
             ) from error
         target = self.path / f"{name}{SUFFIX}"
         with atomic_path(target) as temporary:
@@ -67,7 +70,9 @@ class ModelFolder:
                 "--model",
                 expected="a model, or a default one",
                 found=f"{len(names)} installed ({', '.join(names)}) and no default" if names else "none installed",
-                remedy="Name one with -m, or choose with `scnas models default NAME`" if names else "Make one with scnas export",
+                remedy="Name one with -m, or choose with `scnas models default NAME`"
+                if names
+                else "Make one with scnas export",
             )
         return self.path / f"{default}{SUFFIX}"
 

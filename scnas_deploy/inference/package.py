@@ -68,7 +68,10 @@ def open_package(path: Path) -> ModelPackage:
     """
     if not path.is_file():
         raise FormatError(
-            path, expected=f"a model package ({SUFFIX})", found="no such file", remedy="Check the path, or see `scnas models`"
+            path,
+            expected=f"a model package ({SUFFIX})",
+            found="no such file",
+            remedy="Check the path, or see `scnas models`",
         )
     members = _read_members(path)
     manifest = _document(path, members, MANIFEST, Manifest)
@@ -106,7 +109,9 @@ def _check_directory(path: Path, members: list[zipfile.ZipInfo]) -> None:
         raise _refuse(path, f"at most {_MAX_BYTES >> 30} GiB unpacked", f"{total / 1024**3:.1f} GiB")
     for info in members:
         if info.file_size > _MAX_RATIO * max(info.compress_size, 1024):
-            raise _refuse(path, "members of plausible compression", f"{info.filename} that grows to {info.file_size} bytes")
+            raise _refuse(
+                path, "members of plausible compression", f"{info.filename} that grows to {info.file_size} bytes"
+            )
 
 
 def _read_bounded(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

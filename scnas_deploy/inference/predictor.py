@@ -52,7 +52,8 @@ class Predictor:
         padded = np.pad(image_CXYZ, ((0, 0), *pads)) if any(map(any, pads)) else image_CXYZ
         classes = self._sweep(padded, progress)
         inside = tuple(slice(before, before + n) for (before, _), n in zip(pads, image_CXYZ.shape[1:], strict=True))
-        return label_values(self._plan)[classes[inside]]
+        labels: LabelsXYZ = label_values(self._plan)[classes[inside]]
+        return labels
 
     def _sweep(self, image_CXYZ: ImageCXYZ, progress: Progress | None) -> np.ndarray:
         _, x, y, z = image_CXYZ.shape
@@ -72,9 +73,7 @@ class Predictor:
             slab.flush(following - start, out=classes[_along(axis, slice(start, following))])
         return classes
 
-    def _run_batch(
-        self, image_CXYZ: ImageCXYZ, batch: list[Shape3], axes: list[AxisTiling], slab: "_Slab"
-    ) -> None:
+    def _run_batch(self, image_CXYZ: ImageCXYZ, batch: list[Shape3], axes: list[AxisTiling], slab: "_Slab") -> None:
         size = self._tiling.patch_size
         boxes = []
         for place in batch:
@@ -131,7 +130,7 @@ def _batches(axes: list[AxisTiling], axis: int, row: int, size: int) -> Iterator
     """All patches at one position along the sweep, in batches."""
     ranges = [range(len(tiling.starts)) for tiling in axes]
     ranges[axis] = range(row, row + 1)
-    places = list(product(*ranges))
+    places = [(x, y, z) for x, y, z in product(*ranges)]
     for first in range(0, len(places), size):
         yield places[first : first + size]
 

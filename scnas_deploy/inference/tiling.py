@@ -83,4 +83,5 @@ def _importance(patch: int, blending: Blending) -> np.ndarray:
     if blending == "constant":
         return np.ones(patch)
     distance = np.arange(patch) - (patch - 1) / 2
-    return np.exp(-0.5 * (distance / (patch / 8)) ** 2)
+    importance: np.ndarray = np.exp(-0.5 * (distance / (patch / 8)) ** 2)
+    return importance

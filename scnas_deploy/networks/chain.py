@@ -81,6 +81,7 @@ class UChain(nn.Module):
         older, newer = state, state
         skips = {0: state}
         for cell in self.cells:
+            assert isinstance(cell, Cell)
             place = cell.place
             if place.cell_type is CellType.DECODER:
                 newer = newer + skips[place.level]

@@ -117,7 +117,7 @@ class Provenance(Frozen):
     """'scnas search', or what else wrote the cells."""
     dataset_fingerprint: str | None = None
     seed: int | None = None
-    settings: dict[str, str | int | float | bool | list[str] | list[float]] = {}
+    settings: dict[str, str | int | float | bool | list[str] | list[float]] = Field(default_factory=dict)
     training_cases: int | None = None
     """Cases that the search has seen (weights and architecture parts together)."""
     fold: int | None = None

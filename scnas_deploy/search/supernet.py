@@ -86,6 +86,4 @@ class Supernet(nn.Module):
 
     def forward(self, x_BCXYZ: Tensor, draws: Mapping[CellType, CellDraw]) -> Tensor:
         """Return logits (B, K, X, Y, Z) of the drawn operations; cells of one type share their draw."""
-        return self.chain.run(
-            x_BCXYZ, lambda cell, older, newer: cell.graph(older, newer, draws[cell.place.cell_type])
-        )
+        return self.chain.run(x_BCXYZ, lambda cell, older, newer: cell.graph(older, newer, draws[cell.place.cell_type]))

@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> State:
         with safe_open(path, framework="pt") as stored:
             description = json.loads(stored.metadata()["state"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-    except Exception as error:  # noqa: BLE001 (safetensors raises its own type and the builtins alike)
+    except Exception as error:  # safetensors raises its own type and the builtins alike
         raise FormatError(
             path,
             expected="a checkpoint",

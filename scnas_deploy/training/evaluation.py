@@ -51,8 +51,9 @@ class Evaluation(Frozen):
         names = list(self.cases[0].dice)
         writer.writerow(["case", *(f"{kind} {name}" for kind in ("Dice", "true ml", "predicted ml") for name in names)])
         for case in self.cases:
-            columns = [case.dice, case.true_ml, case.predicted_ml]
-            writer.writerow([case.case_id, *(column[name] for column in columns for name in names)])
+            dices = [case.dice[name] for name in names]
+            volumes = [ml[name] for ml in (case.true_ml, case.predicted_ml) for name in names]
+            writer.writerow([case.case_id, *dices, *volumes])
         return buffer.getvalue()
 
 

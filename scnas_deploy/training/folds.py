@@ -37,7 +37,7 @@ def fold_split(case_ids: Sequence[str], fold: int) -> Split:
         )
     ids = sorted(case_ids)
     order = np.arange(len(ids))
-    np.random.RandomState(_FOLD_SEED).shuffle(order)  # noqa: NPY002 (the generator scikit-learn uses)
+    np.random.RandomState(_FOLD_SEED).shuffle(order)  # the generator scikit-learn uses
     sizes = [len(ids) // NUM_FOLDS + (number < len(ids) % NUM_FOLDS) for number in range(NUM_FOLDS)]
     start = sum(sizes[:fold])
     held_out = set(order[start : start + sizes[fold]].tolist())

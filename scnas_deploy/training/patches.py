@@ -39,7 +39,7 @@ class PatchStream(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng(derive_seed(*self._key, number))
-        case = self._cases[rng.integers(len(self._cases))]
+        case = self._cases[int(rng.integers(len(self._cases)))]
         centre = self._centre(case, rng)
         image, classes = _cut(case, centre, self._augmentation.region_size)
         with global_seed(*self._key, number, "augmentation"):
@@ -59,8 +59,9 @@ class PatchStream(Dataset[Sample]):
     def _centre(self, case: PreparedCase, rng: np.random.Generator) -> np.ndarray:
         present = [places for places in case.places if len(places)]
         if present and rng.random() < self._foreground:
-            places = present[rng.integers(len(present))]
-            return places[rng.integers(len(places))]
+            places = present[int(rng.integers(len(present)))]
+            centre: np.ndarray = places[rng.integers(len(places))]
+            return centre
         return rng.integers(0, case.classes_XYZ.shape)
 
 

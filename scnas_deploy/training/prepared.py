@@ -63,7 +63,10 @@ class PreparedCases:
         with np.load(folder / "places.npz", allow_pickle=False) as stored:
             places = tuple(stored[str(index)] for index in range(1, self._plan.num_classes))
         return PreparedCase(
-            case.id, np.load(folder / "image.npy", mmap_mode="r"), np.load(folder / "classes.npy", mmap_mode="r"), places
+            case.id,
+            np.load(folder / "image.npy", mmap_mode="r"),
+            np.load(folder / "classes.npy", mmap_mode="r"),
+            places,
         )
 
     def _prepare(self, case: Case, folder: Path) -> None:

@@ -88,7 +88,7 @@ def load_network(folder: Path, genotype: Genotype, plan: Plan) -> nn.Module:
     network = build_network(genotype.architecture, plan)
     try:
         network.load_state_dict(load_file(path))
-    except Exception as error:  # noqa: BLE001 (safetensors raises its own type and the builtins alike)
+    except Exception as error:  # safetensors raises its own type and the builtins alike
         raise FormatError(
             path, expected="this genotype's weights", found=str(error).splitlines()[0], remedy="Train it again"
         ) from error

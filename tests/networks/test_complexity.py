@@ -9,9 +9,7 @@ from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.genotype import NUM_EDGES, Operation
 from tests.conftest import make_genotype
 
-FOUR_DENSE = tuple(
-    Operation.CONV if edge in (0, 3, 6, 9) else Operation.SEPARABLE_2 for edge in range(NUM_EDGES)
-)
+FOUR_DENSE = tuple(Operation.CONV if edge in (0, 3, 6, 9) else Operation.SEPARABLE_2 for edge in range(NUM_EDGES))
 
 
 def flops(architecture, in_channels, num_classes, size):

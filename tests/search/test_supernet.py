@@ -22,16 +22,16 @@ def supernet():
 def draws_of(sampling, seed=0, alpha=None):
     generator = torch.Generator().manual_seed(seed)
     alpha = torch.zeros(4, 14, 8) if alpha is None else alpha
-    return {
-        cell: draw_cell(edges, 1.0, sampling, generator) for cell, edges in zip(CellType, alpha, strict=True)
-    }
+    return {cell: draw_cell(edges, 1.0, sampling, generator) for cell, edges in zip(CellType, alpha, strict=True)}
 
 
 def count_runs(supernet, draws):
     """How often each operation of each edge of each cell ran."""
     runs = {}
     handles = [
-        operation.register_forward_hook(lambda *_, key=(cell_number, edge, index): runs.update({key: runs.get(key, 0) + 1}))
+        operation.register_forward_hook(
+            lambda *_, key=(cell_number, edge, index): runs.update({key: runs.get(key, 0) + 1})
+        )
         for cell_number, cell in enumerate(supernet.chain.cells)
         for edge, operations in enumerate(cell.graph.edges)
         for index, operation in enumerate(operations)

@@ -53,7 +53,9 @@ def test_a_killed_run_resumes_to_the_same_bits(project, kind):
 
 
 def test_a_resumed_search_finds_the_same_genotype(project):
-    whole, killed = (load_genotype(project / "runs" / f"search-{name}" / "genotype.json") for name in ("whole", "killed"))
+    whole, killed = (
+        load_genotype(project / "runs" / f"search-{name}" / "genotype.json") for name in ("whole", "killed")
+    )
     assert whole.architecture == killed.architecture
     assert whole.provenance.final_entropy == killed.provenance.final_entropy
 

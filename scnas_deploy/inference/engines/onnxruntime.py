@@ -32,7 +32,7 @@ class OnnxRuntimeEngine:
             options.intra_op_num_threads = num_threads
         try:
             self._session: Any = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 (its exceptions share no base class)
+        except Exception as error:  # its exceptions share no base class
             raise _engine_error(self.name, "a loadable ONNX model", error) from error
         self._input: str = self._session.get_inputs()[0].name
 
@@ -40,12 +40,10 @@ class OnnxRuntimeEngine:
         """Answer a batch of patches."""
         try:
             logits: LogitsBKXYZ = self._session.run(None, {self._input: patches_BCXYZ})[0]
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise _engine_error(self.name, "patches the model can take", error) from error
         return logits
 
 
 def _engine_error(name: str, expected: str, error: Exception) -> EngineError:
-    return EngineError(
-        name, expected=expected, found=str(error).splitlines()[0][:200], remedy="Export the model again"
-    )
+    return EngineError(name, expected=expected, found=str(error).splitlines()[0][:200], remedy="Export the model again")
