@@ -35,12 +35,10 @@ EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or o
 
 def model_folder() -> "ModelFolder":
     """The folder of installed models: $SCNAS_MODELS, or the user's data folder."""
-    from platformdirs import user_data_path
-
-    from scnas_deploy.inference.models import ModelFolder
+    from scnas_deploy.inference.models import ModelFolder, user_models
 
     chosen = os.environ.get("SCNAS_MODELS")
-    return ModelFolder(Path(chosen) if chosen else user_data_path("scnas") / "models")
+    return ModelFolder(Path(chosen)) if chosen else user_models()
 
 
 def open_project(folder: Path) -> tuple["Project", "Dataset"]:

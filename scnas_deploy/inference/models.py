@@ -3,11 +3,18 @@
 import shutil
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from scnas_deploy.errors import ConfigError, OutputError
 from scnas_deploy.files import atomic_path, write_text
 from scnas_deploy.inference.package import SUFFIX
 
 _DEFAULT = "default"
+
+
+def user_models() -> "ModelFolder":
+    """The model folder in the user's data folder."""
+    return ModelFolder(user_data_path("scnas") / "models")
 
 
 class ModelFolder:
