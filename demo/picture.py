@@ -65,5 +65,5 @@ def _draw_plane(
                 axis.contour(mask.astype(float), levels=[0.5], colors=color, linewidths=1.8, linestyles=style)
     axis.set_title(name, color="white")
     axis.axis("off")
-    for text, x, y in ((left, 0.02, 0.5), (right, 0.98, 0.5), (below, 0.5, 0.02), (above, 0.5, 0.98)):
+    for text, x, y in ((left, 0.03, 0.5), (right, 0.97, 0.5), (below, 0.5, 0.05), (above, 0.5, 0.95)):
         axis.text(x, y, text, color="yellow", transform=axis.transAxes, ha="center", va="center", fontsize=12)

@@ -39,7 +39,9 @@ def main() -> None:
     evaluation = json.loads((project / "runs" / "train" / "evaluation.json").read_text())
     case = _median_case(evaluation)
     study, truth = dataset / "imagesTr" / f"{case}.nii.gz", dataset / "labelsTr" / f"{case}.nii.gz"
+    segmenting = time.monotonic()
     result = json.loads(scnas("segment", str(study), "-o", f"{case}_seg.nii.gz", "--json", cwd=project, quiet=True))
+    result["wall_seconds"] = time.monotonic() - segmenting
     picture = draw_picture(
         study,
         truth,
@@ -106,7 +108,7 @@ def _print_table(project: Path, evaluation: dict[str, Any], result: dict[str, An
     for record in manifest["artefacts"][0]["parity"]:
         agreement = f"{record['label_agreement']:.6f} of labels equal"
         table.add_row(f"parity, {record['engine']}", f"logits within {record['max_abs_error']:.1e}, {agreement}")
-    table.add_row("one study, cold", f"{result['seconds']:.2f} s on {result['engine']}, start of Python aside")
+    table.add_row("one study, cold from the shell", f"{result['wall_seconds']:.2f} s on {result['engine']}")
     table.add_row("genotype", manifest["structure_hash"][:16])
     Console(width=100).print(table)
 

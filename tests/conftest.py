@@ -80,7 +80,7 @@ def exported(
     from scnas_deploy.data.check import load_case
     from scnas_deploy.data.preprocess import prepare
     from scnas_deploy.export.package import Description, export_package
-    from scnas_deploy.inference.manifest import MeasuredDice
+    from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
     from scnas_deploy.training.run import at_width, build_network
 
     network = build_network(varied_genotype.architecture, phantom_plan, seed=1).eval()
@@ -91,7 +91,7 @@ def exported(
     description = Description(
         name="phantom",
         measured_dice=MeasuredDice(num_cases=2, fold=0, by_label={"front": 0.5, "back": 0.5}),
-        training={"run": "train", "preset": "cpu", "fold": 0, "seed": 1},
+        training=TrainingRecord(preset="cpu", fold=0, seed=1),
     )
     target = tmp_path_factory.mktemp("package") / "phantom.scnas"
     export_package(network, at_width(varied_genotype, 4, phantom_plan), phantom_plan, patches, description, target)

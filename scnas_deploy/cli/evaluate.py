@@ -60,8 +60,7 @@ def _of_model(model: str, dataset: "Dataset", engine: str) -> tuple["Evaluator",
     from scnas_deploy.training.evaluation import Evaluator
 
     loaded = load_model(options.model_folder().resolve(model), engine=engine)
-    trained_fold = int(loaded.package.manifest.training["fold"])
-    return Evaluator(dataset, loaded.package.plan, loaded.engine), trained_fold
+    return Evaluator(dataset, loaded.package.plan, loaded.engine), loaded.package.manifest.training.fold
 
 
 def _print(result: "Evaluation") -> None:

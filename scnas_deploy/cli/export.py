@@ -68,7 +68,7 @@ def _parity_patches(run: "RunFolder", dataset: "Dataset", project: Path) -> "lis
 
 def _describe(run: "RunFolder", name: str) -> "Description":
     from scnas_deploy.export.package import Description
-    from scnas_deploy.inference.manifest import MeasuredDice
+    from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
 
     record, evaluation = run.record(), run.evaluation()
     measured = None
@@ -77,7 +77,7 @@ def _describe(run: "RunFolder", name: str) -> "Description":
     else:
         by_label = evaluation.mean_dice()
         measured = MeasuredDice(num_cases=len(evaluation.cases), fold=record.fold, by_label=by_label)
-    training = {"run": run.path.name, "preset": record.preset, "fold": record.fold, "seed": record.config["seed"]}
+    training = TrainingRecord(preset=record.preset, fold=record.fold, seed=record.config["seed"])
     return Description(name=name, measured_dice=measured, training=training)
 
 

@@ -12,6 +12,7 @@ Decisions, with the NIfTI-1 standard's words for them:
 """
 
 import zlib
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from scnas_deploy.files import atomic_path
 from scnas_deploy.types import AffineRAS, LabelsXYZ, Spacing, VoxelsCXYZ
 
 SUFFIXES = (".nii.gz", ".nii")
+_MAX_DEFLATE_RATIO = 1032
+"""The most that deflate can shrink anything."""
+
 _MM_PER_UNIT = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 _TOLERATED_DISAGREEMENT_VOXELS = 0.1
 
@@ -106,7 +110,16 @@ def _open(path: Path) -> Any:
     image = nib.load(path)
     if not isinstance(image, nib.Nifti1Pair):  # NIfTI-2 is a subclass
         raise ImageFileError(type(image).__name__)
+    _check_size(path, image)
     return image
+
+
+def _check_size(path: Path, image: Any) -> None:
+    """Refuse a header that announces more voxels than the file can hold, before memory is taken for them."""
+    announced = prod(image.shape) * image.get_data_dtype().itemsize
+    held = path.stat().st_size * (_MAX_DEFLATE_RATIO if path.name.lower().endswith(".gz") else 1)
+    if announced > held:
+        raise EOFError(f"{announced} bytes announced")
 
 
 def _scaled_voxels(path: Path, image: Any) -> np.ndarray:

@@ -19,7 +19,7 @@ from scnas_deploy.export.parity import ParityLimits, compare, require_parity
 from scnas_deploy.files import atomic_path, sha256_of
 from scnas_deploy.inference.engines.pytorch import TorchEngine
 from scnas_deploy.inference.engines.select import installed_engines, open_engine
-from scnas_deploy.inference.manifest import Artefact, Manifest, MeasuredDice, ParityRecord
+from scnas_deploy.inference.manifest import Artefact, Manifest, MeasuredDice, ParityRecord, TrainingRecord
 from scnas_deploy.inference.model import check_canary
 from scnas_deploy.inference.package import CANARY, GENOTYPE, MANIFEST, MODEL, PLAN, WEIGHTS, Canary
 from scnas_deploy.networks.genotype import Genotype
@@ -35,7 +35,7 @@ class Description:
 
     name: str
     measured_dice: MeasuredDice | None
-    training: dict[str, str | int | float]
+    training: TrainingRecord
 
 
 def export_package(

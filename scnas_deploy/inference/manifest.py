@@ -41,6 +41,15 @@ class MeasuredDice(Frozen):
     """Label name -> mean Dice."""
 
 
+class TrainingRecord(Frozen):
+    """How the weights came about."""
+
+    preset: str
+    fold: int
+    """Held out from search and training."""
+    seed: int
+
+
 class Manifest(Frozen):
     """manifest.json, schema 1."""
 
@@ -56,7 +65,6 @@ class Manifest(Frozen):
     """Effective patch size; it overrides the plan's."""
     artefacts: Annotated[tuple[Artefact, ...], Field(min_length=1)]
     measured_dice: MeasuredDice | None
-    training: dict[str, str | int | float]
-    """Seed, steps, seconds and device of the training."""
+    training: TrainingRecord
     digests: dict[str, str]
     """Member name -> SHA-256 of its bytes, for every member but this one."""

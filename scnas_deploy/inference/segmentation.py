@@ -28,15 +28,16 @@ class Segmentation:
         voxel = self.study.voxel_ml
         return {label.name: float((self.labels_XYZ == label.value).sum()) * voxel for label in self.labels}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the labels as NIfTI on the study's own grid.
 
         Raises:
             ConfigError: If the name does not end in .nii or .nii.gz.
             OutputError: If the file cannot be written.
         """
-        check_result_name(path)
-        save_labels(path, self.labels_XYZ, self.study)
+        target = Path(path)
+        check_result_name(target)
+        save_labels(target, self.labels_XYZ, self.study)
 
 
 def check_result_name(path: Path) -> None:
