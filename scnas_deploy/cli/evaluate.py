@@ -69,7 +69,7 @@ def _print(result: "Evaluation") -> None:
     means = result.mean_dice()
     rows.append(["mean", *(_number(means[name]) for name in names)])
     table(["case", *names], rows)
-    mean = f"{result.mean_foreground():.4f} on {len(result.cases)} cases of fold {result.fold}"
+    mean = f"{_number(result.mean_foreground())} on {len(result.cases)} cases of fold {result.fold}"
     say(f"Mean foreground Dice {mean}, {result.engine}")
 
 

@@ -1,5 +1,6 @@
 """scnas export: a trained run becomes a model package."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +39,8 @@ def export(
     run = options.run_folder(project, name)
     plan, genotype = run.plan(), run.genotype()
     network = load_network(run.path, genotype, plan)
-    called = model_name or plan.name.lower().replace(" ", "-")
+    called = model_name or re.sub(r"[^a-z0-9]+", "-", plan.name.lower()).strip("-") or "model"
+    _check_name(called)
     target = output or run.path / f"{called}{SUFFIX}"
     check_writable(target)
     note("Exporting to ONNX and comparing engines on real patches")
@@ -49,6 +51,16 @@ def export(
         models = options.model_folder()
         models.install(target, called)
         say(f"Installed as '{called}' in {models.path}. Next: scnas segment STUDY.nii.gz")
+
+
+def _check_name(name: str) -> None:
+    from scnas_deploy.errors import ConfigError
+    from scnas_deploy.inference.manifest import NAME_PATTERN
+
+    if not re.match(NAME_PATTERN, name):
+        raise ConfigError(
+            "--as", expected="letters, digits and . _ -", found=repr(name), remedy="Choose a name that can be a file's"
+        )
 
 
 def _parity_patches(run: "RunFolder", dataset: "Dataset", project: Path) -> "list[PatchesBCXYZ]":

@@ -11,7 +11,10 @@ Decisions, with the NIfTI-1 standard's words for them:
 * **Units.** ``affine_ras`` is in mm whatever ``xyzt_units`` says; a result repeats the file's own unit.
 """
 
+import logging
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -49,10 +52,12 @@ def load_nifti(path: Path) -> Volume:
         FormatError: If the file is missing, damaged, not a NIfTI, or not made of real scalars.
         GeometryError: If its sform and qform contradict each other in orientation.
     """
-    image, stored = _read(path)
+    with _collected_repairs() as repairs:
+        image, stored = _read(path)
     data = _channels_first(path, stored)
     forms = _forms(image.header)
     affine, known, notes = _choose_affine(path, image, forms, data.shape[1:])
+    notes = (*(f"The header was repaired while reading: {text}." for text in repairs), *notes)
     try:
         return Volume(data=data, affine_ras=affine, nifti=forms, orientation_known=known, notes=notes)
     except GeometryError as error:
@@ -104,6 +109,21 @@ def _read(path: Path) -> tuple[Any, np.ndarray]:
             found=f"unreadable content ({type(error).__name__}), {path.stat().st_size} bytes",
             remedy="Copy or export the file again; it may be cut off or of another format",
         ) from error
+
+
+@contextmanager
+def _collected_repairs() -> Iterator[list[str]]:
+    """Collect what nibabel repairs in a header, which it would otherwise write to standard error."""
+    repairs: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: repairs.append(record.getMessage())  # type: ignore[method-assign]
+    logger = nib.imageglobals.logger
+    handlers, propagate = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [handler], False
+    try:
+        yield repairs
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
 
 
 def _open(path: Path) -> Any:
@@ -158,7 +178,7 @@ def _forms(header: Any) -> NiftiForms:
         qform, qform_code = header.get_qform(coded=True)
     except HeaderDataError:  # a quaternion that is none: only the sform can be used
         qform, qform_code = None, 0
-    length, time = header.get_xyzt_units()
+    length, time = _units(header)
     x, y, z = (float(zoom) for zoom in header.get_zooms()[:3])
     return NiftiForms(
         sform=None if sform is None else np.asarray(sform, dtype=np.float64),
@@ -169,6 +189,14 @@ def _forms(header: Any) -> NiftiForms:
         length_unit=length,
         time_unit=time,
     )
+
+
+def _units(header: Any) -> tuple[str, str]:
+    try:
+        length, time = header.get_xyzt_units()
+    except KeyError:  # a code that the standard does not know
+        return "unknown", "unknown"
+    return str(length), str(time)
 
 
 def _choose_affine(

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from scnas_deploy.documents import Frozen
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 RESEARCH_USE = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 
@@ -37,8 +38,8 @@ class MeasuredDice(Frozen):
 
     num_cases: int
     fold: int
-    by_label: dict[str, float]
-    """Label name -> mean Dice."""
+    by_label: dict[str, float | None]
+    """Label name -> mean Dice; None where no case has the label."""
 
 
 class TrainingRecord(Frozen):
@@ -54,7 +55,8 @@ class Manifest(Frozen):
     """manifest.json, schema 1."""
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
-    name: str
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    """Also a file name, so that it holds letters, digits and . _ - alone."""
     written_by: str
     """Package and version that wrote it."""
     intended_use: str = RESEARCH_USE

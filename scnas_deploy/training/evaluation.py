@@ -34,13 +34,13 @@ class Evaluation(Frozen):
     engine: str
     cases: tuple[CaseScore, ...]
 
-    def mean_dice(self) -> dict[str, float]:
-        """Return each label's mean Dice over the cases in which it occurs."""
+    def mean_dice(self) -> dict[str, float | None]:
+        """Return each label's mean Dice over the cases in which it occurs; None where it occurs in none."""
         names = self.cases[0].dice
         scores = {name: [case.dice[name] for case in self.cases] for name in names}
-        return {name: _mean([value for value in values if value is not None]) for name, values in scores.items()}
+        return {name: _mean(values) for name, values in scores.items()}
 
-    def mean_foreground(self) -> float:
+    def mean_foreground(self) -> float | None:
         """Return the mean over labels of the mean Dice."""
         return _mean(list(self.mean_dice().values()))
 
@@ -100,5 +100,6 @@ def _ml(labels_XYZ: LabelsXYZ, value: int, voxel_ml: float) -> float:
     return round(int((labels_XYZ == value).sum()) * voxel_ml, 4)
 
 
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

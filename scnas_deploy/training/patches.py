@@ -1,5 +1,6 @@
 """Random patches of prepared cases, each one a function of the seed and its number."""
 
+import signal
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -53,6 +54,7 @@ class PatchStream(Dataset[Sample]):
             batch_sampler=[list(batch) for batch in numbers],
             num_workers=num_workers,
             multiprocessing_context="fork" if num_workers else None,
+            worker_init_fn=_leave_interrupts_to_the_parent,
         )
         return iter(loader)
 
@@ -63,6 +65,11 @@ class PatchStream(Dataset[Sample]):
             centre: np.ndarray = places[rng.integers(len(places))]
             return centre
         return rng.integers(0, case.classes_XYZ.shape)
+
+
+def _leave_interrupts_to_the_parent(_worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; the loop finishes its step and needs its workers for that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _cut(case: PreparedCase, centre: np.ndarray, size: Shape3) -> tuple[np.ndarray, np.ndarray]:
