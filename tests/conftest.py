@@ -1,6 +1,8 @@
 """Fixtures that several rooms' tests share."""
 
 import os
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,3 +98,18 @@ def exported(
     target = tmp_path_factory.mktemp("package") / "phantom.scnas"
     export_package(network, at_width(varied_genotype, 4, phantom_plan), phantom_plan, patches, description, target)
     return ExportedPhantom(target, network, patches)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 KiB; needs root, as in CI and containers."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        message = "mounting a small tmpfs needs root"
+        if REQUIRE_ALL:
+            pytest.fail(message)
+        pytest.skip(message)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -1,0 +1,62 @@
+"""The command line as a user calls it: another process, an own model folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCNAS = Path(sys.executable).with_name("scnas")
+
+
+class CommandLine:
+    """Runs scnas in a folder."""
+
+    def __init__(self, folder: Path, models: Path, program: Path = SCNAS) -> None:
+        self.folder, self.models, self.program = folder, models, program
+
+    def __call__(self, *arguments: object, status: int = 0) -> subprocess.CompletedProcess:
+        result = subprocess.run(
+            [str(self.program), *map(str, arguments)],
+            cwd=self.folder,
+            env={**os.environ, "SCNAS_MODELS": str(self.models)},
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == status, result.stderr
+        return result
+
+    def refused(self, *arguments: object, status: int) -> str:
+        """Run a command that must fail: one line on standard error, nothing on standard output, no file left."""
+        before = set(self.folder.rglob("*"))
+        result = self(*arguments, status=status)
+        assert result.stdout == ""
+        assert set(self.folder.rglob("*")) == before
+        lines = [line for line in result.stderr.splitlines() if line.startswith("scnas: ")]
+        assert len(lines) == 1
+        assert result.stderr.splitlines()[-1] == lines[0]
+        assert "expected" in lines[0]
+        assert "found" in lines[0]
+        return lines[0]
+
+
+@pytest.fixture
+def scnas(tmp_path) -> CommandLine:
+    """A working folder and an empty model folder."""
+    work = tmp_path / "work"
+    work.mkdir()
+    return CommandLine(work, tmp_path / "models")
+
+
+@pytest.fixture
+def with_model(scnas, exported) -> CommandLine:
+    """The phantom's model is installed."""
+    scnas("models", "install", exported.package)
+    return scnas
+
+
+@pytest.fixture
+def study(phantom_dataset) -> Path:
+    """A NIfTI file of the phantom."""
+    return phantom_dataset.cases[0].images[0]

@@ -1,0 +1,80 @@
+"""init, search, train, evaluate, export, segment: each bare, one after the other, on the phantom."""
+
+import json
+
+import numpy as np
+import pytest
+
+from scnas_deploy.inference.package import open_package
+from scnas_deploy.networks.genotype import load_genotype
+from tests.cli.conftest import CommandLine
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, phantom_dataset) -> CommandLine:
+    folder = tmp_path_factory.mktemp("chain")
+    scnas = CommandLine(folder, folder / "models")
+    scnas("init", phantom_dataset.root)
+    toml = folder / "scnas.toml"
+    toml.write_text(toml.read_text().replace("memory_gib =", "patch_size = [24, 24, 24]\nmemory_gib ="))
+    scnas("init")
+    scnas("search", "--epochs", "2", "--steps-per-epoch", "2")
+    scnas("train", "--epochs", "4", "--steps-per-epoch", "8")
+    scnas("evaluate")
+    scnas("export")
+    return scnas
+
+
+def test_the_package_carries_the_searchs_genotype(finished):
+    found = load_genotype(finished.folder / "runs" / "search" / "genotype.json")
+    package = open_package(finished.models / "phantom.scnas")
+    assert package.manifest.structure_hash == found.architecture.structure_hash
+    assert package.genotype.provenance == found.provenance
+    assert package.genotype.architecture.stem_channels == 16
+
+
+def test_the_provenance_says_what_the_search_cost_and_saw(finished):
+    provenance = load_genotype(finished.folder / "runs" / "search" / "genotype.json").provenance
+    assert provenance.search_seconds > 0
+    assert provenance.training_cases == 8
+    assert provenance.settings["operations"] == ["conv_3x3x3", "identity", "zero"]
+
+
+def test_run_and_package_score_the_same(finished):
+    of_run = json.loads((finished.folder / "runs" / "train" / "evaluation.json").read_text())
+    of_package = json.loads(finished("evaluate", "-m", "phantom", "--json").stdout)
+    assert [case["case_id"] for case in of_package["cases"]] == [case["case_id"] for case in of_run["cases"]]
+    for ours, theirs in zip(of_package["cases"], of_run["cases"], strict=True):
+        np.testing.assert_allclose(list(ours["dice"].values()), list(theirs["dice"].values()), atol=2e-3)
+    measured = open_package(finished.models / "phantom.scnas").manifest.measured_dice
+    assert measured.num_cases == 2
+    rows = (finished.folder / "runs" / "train" / "evaluation.csv").read_text().splitlines()
+    assert len(rows) == 3
+
+
+def test_held_out_cases_are_in_no_training(finished, phantom_dataset):
+    from scnas_deploy.training.folds import fold_split
+
+    split = fold_split([case.id for case in phantom_dataset.cases], 0)
+    scored = json.loads((finished.folder / "runs" / "train" / "evaluation.json").read_text())["cases"]
+    assert {case["case_id"] for case in scored} == set(split.validation)
+    assert not set(split.validation) & set(split.training)
+
+
+def test_training_learned_something(finished):
+    scored = json.loads((finished.folder / "runs" / "train" / "evaluation.json").read_text())["cases"]
+    assert np.mean([value for case in scored for value in case["dice"].values()]) > 0.3
+
+
+def test_the_installed_model_segments_bare(finished, phantom_dataset):
+    result = finished("segment", phantom_dataset.cases[0].images[0])
+    assert "front" in result.stdout
+    assert (finished.folder / "phantom_000_seg.nii.gz").is_file()
+
+
+def test_an_unfinished_run_cannot_be_exported(finished):
+    (finished.folder / "runs" / "begun").mkdir()
+    for name in ("run.json", "plan.json", "genotype.json"):
+        source = finished.folder / "runs" / "train" / name
+        (finished.folder / "runs" / "begun" / name).write_bytes(source.read_bytes())
+    assert "--resume" in finished.refused("export", "--name", "begun", status=3)

@@ -1,0 +1,62 @@
+"""The deployment half works where PyTorch is not installed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.cli.conftest import CommandLine
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Path:
+    """An environment of its own with the [cpu] extra and nothing else."""
+    folder = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    constraints = ["-c", ROOT / "constraints.txt"]
+    subprocess.run([*map(str, [*install, *constraints]), f"{ROOT}[cpu]"], check=True, capture_output=True)
+    return folder / "bin"
+
+
+@pytest.fixture
+def without_torch(environment, tmp_path, exported) -> CommandLine:
+    work = tmp_path / "work"
+    work.mkdir()
+    scnas = CommandLine(work, tmp_path / "models", environment / "scnas")
+    scnas("models", "install", exported.package)
+    return scnas
+
+
+def test_torch_is_really_not_there(environment):
+    code = "import importlib.util as u; print([m for m in ('torch', 'monai', 'safetensors', 'onnx') if u.find_spec(m)])"
+    result = subprocess.run([environment / "python", "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_it_segments_to_the_same_labels(without_torch, with_model, study):
+    without_torch("segment", study)
+    with_model("segment", study)
+    first, second = (
+        np.asanyarray(nib.load(scnas.folder / "phantom_000_seg.nii.gz").dataobj)
+        for scnas in (without_torch, with_model)
+    )
+    assert first.any()
+    np.testing.assert_array_equal(first, second)
+
+
+def test_it_evaluates_a_package(without_torch, phantom_dataset):
+    without_torch("init", phantom_dataset.root)
+    assert "Mean foreground Dice" in without_torch("evaluate", "-m", "phantom").stdout
+
+
+def test_training_names_what_to_install(without_torch, phantom_dataset):
+    without_torch("init", phantom_dataset.root)
+    for command in ("search", "train", "evaluate", "export"):
+        message = without_torch.refused(command, status=4)
+        assert "pip install 'scnas-deploy[train]'" in message

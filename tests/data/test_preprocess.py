@@ -1,0 +1,214 @@
+import numpy as np
+import pytest
+
+from scnas_deploy.data.orientation import to_ras
+from scnas_deploy.data.plan import ClippedZScore, ZScore
+from scnas_deploy.data.preprocess import check_channels, normalise, prepare
+from scnas_deploy.data.volume import Volume
+from scnas_deploy.errors import FormatError, GeometryError
+from tests.data.drawing import CT, ORIENTATIONS, assert_explains_itself, make_plan, noise, oblique_affine, stored_as
+
+SPACING_MM = (0.8, 1.25, 2.0)
+SHAPE = (66, 58, 54)
+EGG, WEDGE = 1, 3
+LEVELS = {EGG: 100, 0: 200, WEDGE: 300}
+"""Background lies between the labels, so that a blurred border of one never looks like the other."""
+ZSCORE_PLAN = make_plan(ZScore(), spacing_mm=(1.3, 0.8, 1.3))
+CT_PLAN = make_plan(CT, spacing_mm=(1.3, 0.8, 1.3))
+
+
+def phantom():
+    """Image and labels without a symmetry, each structure 20 voxels across or more, zeros around."""
+    x, y, z = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[((x - 19) / 13) ** 2 + ((y - 17) / 11) ** 2 + ((z - 16) / 12) ** 2 < 1] = EGG
+    block = (x > 34) & (x < 61) & (y > 29) & (y < 54) & (z > 23) & (z < 50)
+    labels[block & ((x - 34) + (y - 29) + 2 * (z - 23) < 68)] = WEDGE
+    image = np.vectorize(LEVELS.get, otypes=[np.int16])(labels)
+    image[:2] = image[:, -3:] = image[..., :1] = 0
+    return image, labels
+
+
+IMAGE, LABELS = phantom()
+
+
+def threshold(prepared, volume, plan):
+    """Stand in for a network: each voxel gets the label whose normalised level is nearest."""
+    normalisation = plan.channels[0].normalisation
+    inside = volume.data[volume.data != 0].astype(np.float64)
+    mean, std = (
+        (inside.mean(), inside.std())
+        if isinstance(normalisation, ZScore)
+        else (normalisation.mean, normalisation.std)
+    )  # fmt: skip
+    values = np.array(list(LEVELS))
+    levels = (np.array(list(LEVELS.values())) - mean) / std
+    return values[np.abs(prepared[0][..., None] - levels).argmin(axis=-1)].astype(np.uint8)
+
+
+def dice(truth, found, value):
+    a, b = truth == value, found == value
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def comes_back(truth, found):
+    return truth.shape == found.shape and all(dice(truth, found, value) >= 0.95 for value in (EGG, WEDGE))
+
+
+def there_and_back(volume, plan):
+    prepared, way_back = prepare(volume, plan)
+    return way_back.restore(threshold(prepared, volume, plan))
+
+
+def study(codes="RAS", shear=0.0):
+    affine = oblique_affine(SPACING_MM, shear=shear)
+    image, turned = stored_as(codes, IMAGE, affine)
+    return Volume(data=image[None], affine_ras=turned), stored_as(codes, LABELS, affine)[0]
+
+
+def test_the_phantom_is_what_the_proof_needs():
+    for value in (EGG, WEDGE):
+        assert (np.ptp(np.argwhere(LABELS == value), axis=0) + 1 >= 20).all()
+    for axis in range(3):
+        assert not comes_back(LABELS, np.flip(LABELS, axis))
+    for plan in (ZSCORE_PLAN, CT_PLAN):
+        assert all(abs(a / b - 1) > 0.2 for a, b in zip(SPACING_MM, plan.spacing_mm, strict=True))
+    assert all(large / small > 1.5 for small, large in zip(sorted(SPACING_MM), sorted(SPACING_MM)[1:], strict=False))
+
+
+@pytest.mark.parametrize("codes", ORIENTATIONS)
+def test_each_of_the_48_orientations_comes_back_on_its_own_grid(codes):
+    volume, truth = study(codes)
+    found = there_and_back(volume, ZSCORE_PLAN)
+    assert set(np.unique(found)) == {0, EGG, WEDGE}
+    assert comes_back(truth, found)
+    for axis in range(3):
+        assert not comes_back(truth, np.flip(found, axis))
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "ASR", "IRP"])
+@pytest.mark.parametrize("shear", [0.0, 0.15])
+def test_a_sheared_grid_comes_back_on_itself(codes, shear):
+    volume, truth = study(codes, shear)
+    found = there_and_back(volume, CT_PLAN)
+    assert comes_back(truth, found)
+    for axis in range(3):
+        assert not comes_back(truth, np.flip(found, axis))
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "SAL"])
+def test_a_mask_for_training_lies_on_the_prepared_image(codes):
+    volume, truth = study(codes)
+    prepared, way_back = prepare(volume, ZSCORE_PLAN)
+    followed = way_back.follow(truth)
+    assert followed.shape == prepared.shape[1:]
+    assert comes_back(followed, threshold(prepared, volume, ZSCORE_PLAN))
+    assert comes_back(truth, way_back.restore(followed))
+
+
+def test_every_orientation_shows_the_network_the_same_image():
+    expected, _ = prepare(study()[0], ZSCORE_PLAN)
+    for codes in ORIENTATIONS[::5]:
+        prepared, _ = prepare(study(codes)[0], ZSCORE_PLAN)
+        np.testing.assert_allclose(prepared, expected, atol=1e-4)
+
+
+def test_the_image_is_brought_to_the_plans_spacing():
+    prepared, way_back = prepare(study()[0], ZSCORE_PLAN)
+    assert way_back.prepared.spacing_mm == ZSCORE_PLAN.spacing_mm
+    kept = (SHAPE[0] - 2, SHAPE[1] - 3, SHAPE[2] - 1)
+    expected = [round(n * old / new) for n, old, new in zip(kept, SPACING_MM, ZSCORE_PLAN.spacing_mm, strict=True)]
+    assert list(prepared.shape[1:]) == expected
+    assert prepared.dtype == np.float32
+
+
+def lopsided():
+    """A block that lies off the centre of a volume of zeros."""
+    image = np.zeros((30, 26, 28), np.int16)
+    image[3:19, 8:25, 11:24] = noise((16, 17, 13))
+    return image
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "SAL", "PIR"])
+def test_what_was_cropped_away_comes_back_as_background_in_place(codes):
+    image, affine = stored_as(codes, lopsided(), oblique_affine((1.0, 1.0, 1.0)))
+    volume = Volume(data=image[None], affine_ras=affine)
+    prepared, way_back = prepare(volume, make_plan())
+    assert prepared.shape == (1, 16, 17, 13)
+    restored = way_back.restore(np.ones(prepared.shape[1:], np.uint8))
+    np.testing.assert_array_equal(restored, image != 0)
+
+
+def test_a_plan_without_crop_keeps_the_zeros():
+    volume = Volume(data=lopsided()[None], affine_ras=np.eye(4))
+    prepared, way_back = prepare(volume, make_plan(crop="none"))
+    assert prepared.shape == (1, 30, 26, 28)
+    assert way_back.restore(np.ones((30, 26, 28), np.uint8)).all()
+
+
+def test_the_crop_keeps_what_is_non_zero_in_any_channel():
+    data = np.zeros((2, 20, 20, 20), np.float32)
+    data[0, 4:9, 5:9, 5:9] = noise((5, 4, 4))
+    data[1, 5:9, 5:12, 5:9] = noise((4, 7, 4))
+    prepared, _ = prepare(Volume(data=data, affine_ras=np.eye(4)), make_plan(ZScore(), ZScore()))
+    assert prepared.shape == (2, 5, 7, 4)
+
+
+def test_an_image_of_zeros_is_prepared_whole():
+    prepared, way_back = prepare(Volume(data=np.zeros((1, 8, 9, 10), np.int16), affine_ras=np.eye(4)), make_plan())
+    assert prepared.shape == (1, 8, 9, 10)
+    assert not prepared.any()
+    assert way_back.restore(np.ones((8, 9, 10), np.uint8)).all()
+
+
+def test_labels_of_another_shape_are_not_restored():
+    _, way_back = prepare(study()[0], ZSCORE_PLAN)
+    with pytest.raises(GeometryError) as caught:
+        way_back.restore(np.zeros((3, 4, 5), np.uint8))
+    assert_explains_itself(caught.value, str(way_back.prepared.shape), "(3, 4, 5)")
+
+
+def test_preparing_leaves_the_study_alone():
+    volume, _ = study("LPI")
+    before = volume.data.copy()
+    prepare(volume, CT_PLAN)
+    np.testing.assert_array_equal(volume.data, before)
+    assert to_ras(volume)[1].flipped == (True, True, True)
+
+
+def test_zscore_looks_at_non_zero_voxels_only():
+    voxels = noise((8, 8, 8), np.float32)
+    alone = normalise(voxels, ZScore())
+    assert alone.mean() == pytest.approx(0, abs=1e-5)
+    assert alone.std() == pytest.approx(1, abs=1e-5)
+    padded = np.pad(voxels, 5)
+    np.testing.assert_allclose(normalise(padded, ZScore())[5:-5, 5:-5, 5:-5], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0.01, 1.0, 1e5])
+def test_zscore_does_not_depend_on_the_scanners_gain(factor):
+    voxels = noise((8, 8, 8), np.float32)
+    np.testing.assert_allclose(normalise(voxels * np.float32(factor), ZScore()), normalise(voxels, ZScore()), atol=1e-4)
+
+
+def test_calibrated_units_are_clipped_and_scaled_by_fixed_figures():
+    voxels = np.array([-2000, -100, 0, 100, 300, 400, 3000], np.int16).reshape(7, 1, 1)
+    result = normalise(voxels, ClippedZScore(low=-100, high=300, mean=100, std=50))
+    np.testing.assert_allclose(result.ravel(), [-4, -4, -2, 0, 4, 4, 4])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_study_with_other_channels_is_refused(channels):
+    volume = Volume(data=noise((channels, 8, 8, 8)), affine_ras=np.eye(4))
+    with pytest.raises(FormatError) as caught:
+        prepare(volume, make_plan(ZScore(), ZScore()))
+    assert_explains_itself(caught.value, "2 channel(s): channel 0, channel 1", f"found {channels}")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_no_numbers_are_refused(bad):
+    data = noise((1, 8, 8, 8), np.float32)
+    data[0, 1, 2, 3] = data[0, 3, 2, 1] = bad
+    with pytest.raises(FormatError) as caught:
+        check_channels(Volume(data=data, affine_ras=np.eye(4)), make_plan())
+    assert_explains_itself(caught.value, "2 NaN or infinite")

@@ -1,0 +1,121 @@
+"""The gate lets through what computes the same, and nothing else."""
+
+import numpy as np
+import pytest
+
+from scnas_deploy.errors import ExportError, ParityError
+from scnas_deploy.export.parity import ParityLimits, compare, require_parity
+
+SHAPE = (3, 6, 7, 8)
+
+
+class EngineFake:
+    """Answers one stored batch of logits after the other."""
+
+    precision, device, preferred_batch = "float32", "CPU", 1
+
+    def __init__(self, name, answers):
+        self.name = name
+        self._answers = iter(answers)
+
+    def run(self, patches_BCXYZ):
+        return next(self._answers)
+
+
+PATCHES = [np.zeros((1, 1, 6, 7, 8), dtype=np.float32)] * 5
+
+
+@pytest.fixture
+def answers():
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(1, *SHAPE)).astype(np.float32) * 4 for _ in PATCHES]
+
+
+def record_of(answers, others):
+    return compare(EngineFake("torch 1", answers), EngineFake("other 2", others), PATCHES[: len(answers)])
+
+
+def test_equal_answers_pass_with_perfect_figures(answers):
+    record = record_of(answers, answers)
+    require_parity(record, ParityLimits())
+    assert (record.engine, record.num_patches) == ("other 2", 5)
+    assert (record.max_abs_error, record.max_rel_error) == (0, 0)
+    assert (record.label_agreement, record.label_dice) == (1, 1)
+
+
+def test_the_figures_are_those_of_the_worst_patch(answers):
+    others = [logits.copy() for logits in answers]
+    others[3][0, 1, 2, 3, 4] += 0.5
+    record = record_of(answers, others)
+    assert record.max_abs_error == pytest.approx(0.5, rel=1e-5)
+    assert record.max_rel_error == pytest.approx(0.5 / np.abs(answers[3]).max(), rel=1e-5)
+
+
+@pytest.mark.parametrize("patch", [0, 2, 4])
+def test_a_perturbed_engine_is_refused_with_its_figures(patch, answers):
+    others = [logits.copy() for logits in answers]
+    others[patch] = others[patch] + np.float32(0.02)
+    with pytest.raises(ParityError, match=r"other 2: expected logits within 0\.01 .*found 0\.02 and 100.* 5 patches"):
+        require_parity(record_of(answers, others), ParityLimits())
+
+
+@pytest.mark.parametrize("patch", [0, 2, 4])
+def test_one_logit_that_is_no_number_is_refused_in_whichever_patch_it_lies(patch, answers):
+    for value in (np.nan, np.inf, -np.inf):
+        others = [logits.copy() for logits in answers]
+        others[patch][0, answers[patch][0, :, 1, 1, 1].argmin(), 1, 1, 1] = value
+        with pytest.raises(ParityError, match=r"found 1e\+30"):
+            require_parity(record_of(answers, others), ParityLimits())
+
+
+def test_an_engine_that_answers_nothing_but_nan_is_refused(answers):
+    with pytest.raises(ParityError, match=r"found 1e\+30"):
+        require_parity(record_of(answers, [np.full_like(logits, np.nan) for logits in answers]), ParityLimits())
+
+
+def test_other_labels_are_refused_even_where_the_logits_are_close(answers):
+    close = [logits * np.float32(1e-4) for logits in answers]
+    swapped = [logits[:, ::-1] for logits in close]
+    record = record_of(close, swapped)
+    assert record.max_abs_error < 1e-2
+    with pytest.raises(ParityError):
+        require_parity(record, ParityLimits())
+
+
+@pytest.mark.parametrize(("wrong", "passes"), [(1, True), (2, False)])
+def test_one_voxel_in_ten_thousand_is_the_limit(wrong, passes):
+    logits = np.zeros((1, 2, 10, 20, 50), dtype=np.float32)
+    logits[:, 0] = 1e-3
+    other = logits.copy()
+    other[0, 1, 0, 0, :wrong] = 2e-3
+    record = compare(EngineFake("a", [logits]), EngineFake("b", [other]), PATCHES[:1])
+    assert record.label_agreement == 1 - wrong / 10_000
+    if passes:
+        require_parity(record, ParityLimits())
+    else:
+        with pytest.raises(ParityError, match="99.98"):
+            require_parity(record, ParityLimits())
+
+
+def test_the_dice_is_that_of_the_worst_class():
+    ours, theirs = np.zeros((2, 1, 3, 4, 4, 4), dtype=np.float32)
+    ours[0, 0, 2:] = theirs[0, 0, 2:] = 1  # background in half of the volume
+    ours[0, 1, 0], theirs[0, 1, 0] = 1, 1  # class 1 agrees in one plane
+    ours[0, 2, 1], theirs[0, 1, 1] = 1, 1  # class 2 is taken for class 1 in the other
+    record = compare(EngineFake("a", [theirs]), EngineFake("b", [ours]), PATCHES[:1])
+    assert record.label_agreement == 0.75
+    assert record.label_dice == 0  # class 2; class 1 has 2/3
+
+
+def test_a_class_that_neither_answers_does_not_lower_the_dice():
+    logits = np.zeros((1, 3, 4, 4, 4), dtype=np.float32)
+    logits[0, 1] = 1
+    assert compare(EngineFake("a", [logits]), EngineFake("b", [logits]), PATCHES[:1]).label_dice == 1
+
+
+def test_an_engine_that_answers_fewer_patches_than_it_got_is_refused(answers):
+    """Two equal patches: the one answer would stretch over both."""
+    both, first = np.concatenate([answers[0]] * 2), answers[0]
+    patches = [np.zeros((2, 1, 6, 7, 8), dtype=np.float32)]
+    with pytest.raises(ExportError):
+        require_parity(compare(EngineFake("a", [both]), EngineFake("b", [first]), patches), ParityLimits())

@@ -1,0 +1,160 @@
+"""A model answers as its network did, and refuses what it was not made for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scnas_deploy.data.check import load_case
+from scnas_deploy.data.volume import Volume
+from scnas_deploy.errors import EngineError, FingerprintError, FormatError, PackageError
+from scnas_deploy.inference.engines.select import OpenedEngine
+from scnas_deploy.inference.model import check_canary, load_model
+from tests.inference.conftest import EngineFake, constant_logits
+
+
+@pytest.fixture(scope="module")
+def study(phantom_dataset) -> Volume:
+    return load_case(phantom_dataset, phantom_dataset.cases[0])[0]
+
+
+@pytest.fixture(scope="module")
+def result(model, study):
+    return model.segment(study)
+
+
+def small(study: Volume) -> Volume:
+    """The study at a third of its voxel size: outside of the limits, and one patch large."""
+    affine = np.diag([0.33, 0.33, 0.33, 1.0])
+    return Volume(data=study.data, affine_ras=affine)
+
+
+def test_an_exported_model_segments_a_study_on_its_own_grid(model, study, result):
+    assert result.labels_XYZ.shape == study.shape
+    assert result.study is study
+    assert set(np.unique(result.labels_XYZ)) <= {0, 1, 2}
+    assert result.labels_XYZ.any()
+    assert result.outside_limits == ()
+    assert (result.model_name, result.model_digest) == ("phantom", model.package.digest)
+    assert result.engine == model.engine.name
+    assert "fastest" in model.engine_reason
+
+
+def test_the_mask_does_not_depend_on_how_the_study_is_stored(model, study, result):
+    """The same patient, stored back to front and with other axes first, gets the same mask."""
+    affine = study.affine_ras.copy()
+    affine[:3, 3] += affine[:3, 1] * (study.shape[1] - 1)
+    affine[:3, 1] *= -1
+    turned = affine[:, [2, 1, 0, 3]]
+    other = Volume(data=study.data[:, :, ::-1].transpose(0, 3, 2, 1), affine_ras=turned)
+    labels = model.segment(other).labels_XYZ
+    np.testing.assert_array_equal(labels.transpose(2, 1, 0)[:, ::-1], result.labels_XYZ)
+
+
+def test_the_engine_asked_for_is_the_one_used(exported):
+    opened = load_model(exported.package, engine="onnxruntime", num_threads=1)
+    assert opened.engine.name.startswith("onnxruntime ")
+    assert opened.engine_reason == "asked for"
+
+
+def drift(canary, by):
+    return lambda patches: canary.logits_BKXYZ + np.float32(by)
+
+
+def nan_somewhere(canary):
+    logits = canary.logits_BKXYZ.copy()
+    logits[0, 0, 0, 0, 0] = np.nan
+    return lambda patches: logits
+
+
+WRONG_ANSWERS = {
+    "zeros": lambda canary: constant_logits(0, 0, 0),
+    "all background": lambda canary: constant_logits(10, -10, -10),
+    "NaN": lambda canary: constant_logits(np.nan, np.nan, np.nan),
+    "one NaN": nan_somewhere,
+    "infinite": lambda canary: constant_logits(np.inf, 0, 0),
+    "drifted": lambda canary: drift(canary, 0.02),
+    "swapped classes": lambda canary: lambda patches: canary.logits_BKXYZ[:, ::-1],
+    "mirrored": lambda canary: lambda patches: canary.logits_BKXYZ[..., ::-1, :],
+    "a class too few": lambda canary: lambda patches: canary.logits_BKXYZ[:, :2],
+    "a patch too many": lambda canary: lambda patches: np.concatenate([canary.logits_BKXYZ] * 2),
+    "a smaller patch": lambda canary: lambda patches: canary.logits_BKXYZ[..., :-1],
+    "no batch": lambda canary: lambda patches: canary.logits_BKXYZ[0],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_ANSWERS)
+def test_an_engine_that_answers_the_canary_wrongly_is_refused(wrong, model, exported, monkeypatch):
+    engine = EngineFake(WRONG_ANSWERS[wrong](model.package.canary))
+    monkeypatch.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: OpenedEngine(engine, "a fake"))
+    with pytest.raises(EngineError, match=r"fake 1\.0: expected the package's canary answer .*largest difference"):
+        load_model(exported.package)
+    assert engine.batches == [1]
+
+
+def test_an_engine_within_the_tolerance_is_taken(model):
+    check_canary(EngineFake(drift(model.package.canary, 0.005)), model.package.canary)
+
+
+def test_labels_that_differ_are_refused_even_where_the_logits_are_close(model):
+    """Ties broken the other way: each logit is nearly right, the classes are not."""
+    near = replace(model.package.canary, logits_BKXYZ=model.package.canary.logits_BKXYZ * np.float32(1e-3))
+    with pytest.raises(EngineError, match=r"% of the labels"):
+        check_canary(EngineFake(constant_logits(0.001, 0, 0)), near)
+
+
+def test_a_damaged_package_opens_no_engine(exported, tmp_path, monkeypatch):
+    data = bytearray(exported.package.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "p.scnas").write_bytes(data)
+    monkeypatch.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(PackageError):
+        load_model(tmp_path / "p.scnas")
+
+
+def test_a_study_outside_the_limits_is_refused_with_the_figures(model, study):
+    with pytest.raises(FingerprintError, match=r"model 'phantom'.*voxel spacing 0\.33 mm along R.*field of view"):
+        model.segment(small(study))
+
+
+def test_a_forced_study_outside_the_limits_is_segmented_and_says_so(model, study):
+    result = model.segment(small(study), force=True)
+    assert result.labels_XYZ.shape == study.shape
+    assert any("voxel spacing 0.33 mm along R" in text for text in result.outside_limits)
+
+
+def test_a_study_of_unknown_orientation_is_refused(model, study):
+    with pytest.raises(FingerprintError, match="which way the patient lies"):
+        model.segment(replace(study, orientation_known=False))
+
+
+def test_a_constant_study_is_refused(model, study):
+    with pytest.raises(FingerprintError, match="the constant 5"):
+        model.segment(replace(study, data=np.full_like(study.data, 5)))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_wrong_number_of_channels_is_refused_even_by_force(force, model, study):
+    with pytest.raises(FormatError, match=r"1 channel\(s\): MRI, found 2"):
+        model.segment(replace(study, data=np.repeat(study.data, 2, axis=0)), force=force)
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_voxel_that_is_no_number_is_refused_even_by_force(value, force, model, study):
+    data = study.data.copy()
+    data[0, 3, 4, 5] = value
+    with pytest.raises(FormatError, match="expected finite voxels, found 1 NaN or infinite"):
+        model.segment(replace(study, data=data), force=force)
+
+
+def test_progress_counts_patches_and_may_stop(model, study):
+    class Enough(Exception):
+        pass
+
+    def stop(done, total):
+        assert 0 < done < total
+        raise Enough
+
+    with pytest.raises(Enough):
+        model.segment(study, progress=stop)

@@ -1,0 +1,72 @@
+"""The engine that is taken, and why."""
+
+import sys
+
+import pytest
+
+from scnas_deploy.errors import ConfigError, MissingExtraError
+from scnas_deploy.inference.engines import select
+from scnas_deploy.inference.engines.select import ENGINE_NAMES, installed_engines, open_engine
+from scnas_deploy.inference.package import open_package
+
+
+@pytest.fixture(scope="module")
+def network(exported) -> bytes:
+    return open_package(exported.package).model
+
+
+@pytest.fixture
+def install_only(monkeypatch):
+    """Pretend that of the engines' libraries only these are installed."""
+
+    def pretend(*names):
+        monkeypatch.setattr(select, "find_spec", lambda name: object() if name in names else None)
+        for name in {"openvino", "onnxruntime"} - set(names):
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return pretend
+
+
+def test_the_choices_are_these():
+    assert ENGINE_NAMES == ("auto", "openvino", "onnxruntime")
+
+
+def test_openvino_is_taken_where_both_are_installed(network):
+    assert installed_engines() == ("openvino", "onnxruntime")
+    opened = open_engine(network)
+    assert opened.engine.name.startswith("openvino ")
+    assert opened.reason == "the fastest CPU engine of those installed (openvino, onnxruntime)"
+
+
+def test_the_other_engine_is_taken_where_it_is_the_only_one(network, install_only):
+    install_only("onnxruntime")
+    opened = open_engine(network)
+    assert opened.engine.name.startswith("onnxruntime ")
+    assert opened.reason == "the fastest CPU engine of those installed (onnxruntime)"
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_an_engine_that_is_asked_for_is_taken(name, network):
+    opened = open_engine(network, name)
+    assert opened.engine.name.startswith(f"{name} ")
+    assert opened.reason == "asked for"
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "", "OpenVINO", "auto "])
+def test_an_unknown_engine_is_refused_with_the_choices(name, network):
+    with pytest.raises(ConfigError, match="--engine: expected one of auto, openvino, onnxruntime"):
+        open_engine(network, name)
+
+
+def test_where_no_engine_is_installed_the_command_to_install_one_is_named(network, install_only):
+    install_only()
+    assert installed_engines() == ()
+    with pytest.raises(MissingExtraError, match=r"pip install 'scnas-deploy\[cpu\]'"):
+        open_engine(network)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_an_engine_that_is_asked_for_but_not_installed_is_never_replaced(name, network, install_only):
+    install_only(*{"openvino", "onnxruntime"} - {name})
+    with pytest.raises(MissingExtraError, match=rf"the Python package '{name}'.*pip install 'scnas-deploy\[cpu\]'"):
+        open_engine(network, name)
