@@ -1,9 +1,21 @@
 """Heavy and optional imports, loaded when first needed and named when missing."""
 
 import importlib
+from importlib.util import find_spec
 from types import ModuleType
 
 from scnas_deploy.errors import MissingExtraError
+
+
+def check_installed(*modules: str, extra: str, purpose: str) -> None:
+    """Refuse early, and without importing anything heavy, what an optional dependency is missing for.
+
+    Raises:
+        MissingExtraError: For the first of the top-level modules that is not installed.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtraError(module, extra, purpose)
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:

@@ -30,14 +30,14 @@ def export(
 ) -> None:
     """Export a trained network to a package, proven against PyTorch on real patches."""
     options.require_training()
+    _, dataset = options.open_project(project)
+    run = options.run_folder(project, name)
+    plan, genotype = run.plan(), run.genotype()
     from scnas_deploy.export.package import export_package
     from scnas_deploy.files import check_writable
     from scnas_deploy.inference.package import SUFFIX
     from scnas_deploy.training.run import load_network
 
-    _, dataset = options.open_project(project)
-    run = options.run_folder(project, name)
-    plan, genotype = run.plan(), run.genotype()
     network = load_network(run.path, genotype, plan)
     called = model_name or re.sub(r"[^a-z0-9]+", "-", plan.name.lower()).strip("-") or "model"
     _check_name(called)

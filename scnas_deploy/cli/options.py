@@ -97,10 +97,10 @@ def pick_preset(option: str | None, project: str) -> str:
 
 def require_training() -> None:
     """Name what is missing before a command that trains gets to work."""
-    from scnas_deploy.extras import require
+    from scnas_deploy.extras import check_installed
 
-    for module in ("torch", "safetensors", "batchgeneratorsv2", "tensorboard"):
-        require(module, extra="train", purpose="search, training and export")
+    modules = ("torch", "safetensors", "batchgeneratorsv2", "tensorboard")
+    check_installed(*modules, extra="train", purpose="search, training and export")
 
 
 @contextmanager

@@ -28,14 +28,14 @@ def search(
 ) -> None:
     """Find a genotype on the training cases of one fold."""
     options.require_training()
+    settings, dataset = options.open_project(project)
+    run = options.run_folder(project, name)
     from scnas_deploy.search.config import SearchConfig
     from scnas_deploy.search.run import search as run_search
     from scnas_deploy.training.folds import fold_split
     from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.runs import load_config
 
-    settings, dataset = options.open_project(project)
-    run = options.run_folder(project, name)
     if resume:
         options.refuse_with_resume(preset=preset, fold=fold, seed=seed, epochs=epochs, steps_per_epoch=steps_per_epoch)
     else:

@@ -33,14 +33,14 @@ def train(
 ) -> None:
     """Train a genotype's network from scratch on the training cases of one fold."""
     options.require_training()
+    settings, dataset = options.open_project(project)
+    run = options.run_folder(project, name)
     from scnas_deploy.training.folds import fold_split
     from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.run import train as run_train
     from scnas_deploy.training.runs import load_config
     from scnas_deploy.training.trainer import TrainingConfig
 
-    settings, dataset = options.open_project(project)
-    run = options.run_folder(project, name)
     overrides = {"seed": seed, "stem_channels": stem_channels, "num_epochs": epochs, "steps_per_epoch": steps_per_epoch}
     if resume:
         options.refuse_with_resume(genotype=genotype, preset=preset, fold=fold, **overrides)

@@ -9,7 +9,9 @@ from scnas_deploy.cli.main import app
 
 OPTIONS = {
     "init": {"dataset", "--project", "--skip-bad", "--json"},
-    "search": {"--project", "--name", "--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", "--resume", "--json"},
+    "search": {
+        "--project", "--name", "--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", "--resume", "--json",
+    },
     "train": {
         "--project", "--genotype", "--name", "--preset", "--fold", "--seed", "--stem-channels", "--epochs",
         "--steps-per-epoch", "--resume",

@@ -92,7 +92,7 @@ def test_wrong_channels_and_nan(with_model):
 
 
 def test_a_study_the_model_was_not_made_for_unless_forced(with_model):
-    voxels = np.random.default_rng(0).normal(size=(90, 90, 30)).astype(np.float32)
+    voxels = np.random.default_rng(0).normal(size=(90, 30, 26)).astype(np.float32)
     save(with_model.folder / "large.nii.gz", voxels)
     assert "field of view 90 mm along R" in with_model.refused("segment", "large.nii.gz", status=3)
     result = with_model("segment", "large.nii.gz", "--force")

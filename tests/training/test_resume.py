@@ -12,8 +12,8 @@ from scnas_deploy.networks.genotype import load_genotype
 from tests.killing import assert_same_run, end_when, num_epochs_logged, run, start
 
 SHORT = {
-    "search": ("search", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "3"),
-    "train": ("train", "--preset", "cpu", "--epochs", "5", "--steps-per-epoch", "3", "--stem-channels", "8"),
+    "search": ("search", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2"),
+    "train": ("train", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2", "--stem-channels", "8"),
 }
 
 
