@@ -94,4 +94,4 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    Console(file=sys.stdout, width=None if terminal else 200).print(grid)
+    Console(file=sys.stdout, width=None if terminal else 200, markup=False).print(grid)

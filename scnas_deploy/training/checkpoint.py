@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from scnas_deploy.errors import FormatError
@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> State:
         with safe_open(path, framework="pt") as stored:
             description = json.loads(stored.metadata()["state"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-    except Exception as error:  # safetensors raises its own type and the builtins alike
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise FormatError(
             path,
             expected="a checkpoint",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -88,7 +89,7 @@ def load_network(folder: Path, genotype: Genotype, plan: Plan) -> nn.Module:
     network = build_network(genotype.architecture, plan)
     try:
         network.load_state_dict(load_file(path))
-    except Exception as error:  # safetensors raises its own type and the builtins alike
+    except (SafetensorError, RuntimeError) as error:
         raise FormatError(
             path, expected="this genotype's weights", found=str(error).splitlines()[0], remedy="Train it again"
         ) from error

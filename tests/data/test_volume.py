@@ -52,5 +52,5 @@ def test_an_affine_that_places_no_voxel_is_refused(affine):
     assert "\n" not in str(caught.value)
 
 
-def test_voxels_smaller_than_a_micrometre_are_voxels():
+def test_voxels_of_half_a_micrometre_can_be_placed():
     assert volume(np.diag([5e-4, 5e-4, 5e-4, 1.0])).spacing_mm == pytest.approx((5e-4, 5e-4, 5e-4))

@@ -9,9 +9,9 @@ from torch import nn
 
 from scnas_deploy.errors import ExportError
 from scnas_deploy.export.canary import make_canary
+from scnas_deploy.inference.engines.pytorch import TorchEngine
 from scnas_deploy.inference.model import check_canary
 from scnas_deploy.inference.package import open_package
-from tests.inference.conftest import EngineFake
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def test_the_answers_are_the_networks_own(canary, network):
     np.testing.assert_array_equal(canary.classes_XYZ, canary.logits_BKXYZ[0].argmax(axis=0))
 
 
-def test_the_package_carries_it(canary, exported):
+def test_the_packages_own_shows_every_class_and_the_networks_answers(exported, network):
     stored = open_package(exported.package).canary
-    np.testing.assert_allclose(stored.patches_BCXYZ, canary.patches_BCXYZ, rtol=0, atol=1e-3)
-    check_canary(EngineFake(lambda _: stored.logits_BKXYZ), canary)
+    assert np.bincount(stored.classes_XYZ.ravel(), minlength=3).min() >= 0.005 * stored.classes_XYZ.size
+    check_canary(TorchEngine(network), stored)
 
 
 def test_making_it_leaves_the_network_as_it_was(network):

@@ -82,9 +82,7 @@ def test_an_export_that_computes_something_else_is_never_written(
         next(reversed(list(network.parameters()))).add_(0.05)
     monkeypatch.setattr(writing, "export_onnx", lambda *_: written.model)
     with pytest.raises(ParityError, match=r"openvino .*found 0\.05"):
-        export_package(
-            network, written.genotype, phantom_plan, exported.patches[:2], DESCRIPTION, tmp_path / "m.scnas"
-        )
+        export_package(network, written.genotype, phantom_plan, exported.patches[:2], DESCRIPTION, tmp_path / "m.scnas")
     assert not list(tmp_path.iterdir())
 
 
@@ -94,9 +92,7 @@ def test_an_export_that_no_engine_could_prove_is_never_written(
     monkeypatch.setattr(writing, "export_onnx", lambda *_: written.model)
     monkeypatch.setattr(writing, "installed_engines", lambda: ())
     with pytest.raises(MissingExtraError, match=r"pip install 'scnas-deploy\[cpu\]'"):
-        export_package(
-            network, written.genotype, phantom_plan, exported.patches[:2], DESCRIPTION, tmp_path / "m.scnas"
-        )
+        export_package(network, written.genotype, phantom_plan, exported.patches[:2], DESCRIPTION, tmp_path / "m.scnas")
     assert not list(tmp_path.iterdir())
 
 

@@ -93,7 +93,7 @@ def test_one_voxel_in_ten_thousand_is_the_limit(wrong, passes):
     if passes:
         require_parity(record, ParityLimits())
     else:
-        with pytest.raises(ParityError, match="99.98"):
+        with pytest.raises(ParityError, match=r"99\.98"):
             require_parity(record, ParityLimits())
 
 

@@ -149,12 +149,12 @@ def test_a_voxel_that_is_no_number_is_refused_even_by_force(value, force, model,
 
 
 def test_progress_counts_patches_and_may_stop(model, study):
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def stop(done, total):
         assert 0 < done < total
-        raise Enough
+        raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         model.segment(study, progress=stop)

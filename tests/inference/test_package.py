@@ -97,13 +97,10 @@ def test_a_changed_byte_is_refused_or_changes_nothing(exported, tmp_path):
 
 
 @pytest.mark.parametrize("member", [MANIFEST, MODEL, CANARY])
-@pytest.mark.parametrize("method", [1, 8, 9, 12, 14, 93, 255])
+@pytest.mark.parametrize("method", [1, 9, 12, 14, 93, 255])
 def test_another_compression_method_in_the_directory_is_refused(member, method, exported, tmp_path):
     data = bytearray(exported.package.read_bytes())
-    entry = directory_entry(data, member)
-    if data[entry + 10] == method:
-        return
-    data[entry + 10] = method
+    data[directory_entry(data, member) + 10] = method
     (tmp_path / "p.scnas").write_bytes(data)
     with pytest.raises(PackageError, match=r"p\.scnas"):
         open_package(tmp_path / "p.scnas")

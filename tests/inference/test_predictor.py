@@ -145,14 +145,14 @@ def test_progress_counts_every_patch_once(preferred_batch, phantom_plan):
 
 
 def test_an_exception_in_progress_stops_the_run(phantom_plan):
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def stop(done, total):
-        raise Enough
+        raise EnoughError
 
     engine = EngineFake(constant_logits(0, 1))
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         Predictor(engine, plan_of(phantom_plan)).predict(noise((8, 8, 40)), stop)
     assert engine.batches == [1]
 

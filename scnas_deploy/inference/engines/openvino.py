@@ -36,7 +36,7 @@ class OpenVinoEngine:
         core = openvino.Core()
         try:
             compiled = core.compile_model(core.read_model(model=model, weights=b""), "CPU", config)
-        except Exception as error:  # its exceptions share no base class
+        except (RuntimeError, TypeError) as error:
             raise _engine_error(self.name, "a loadable ONNX model", error) from error
         self._request: Any = compiled.create_infer_request()
 
@@ -44,7 +44,7 @@ class OpenVinoEngine:
         """Answer a batch of patches."""
         try:
             results = self._request.infer([np.ascontiguousarray(patches_BCXYZ)])
-        except Exception as error:
+        except (RuntimeError, TypeError) as error:
             raise _engine_error(self.name, "patches the model can take", error) from error
         logits: LogitsBKXYZ = results[0].copy()  # the request reuses its own buffer
         return logits

@@ -1,0 +1,45 @@
+"""Every name that the command line takes, short and negative ones and sub-commands included."""
+
+import pytest
+import typer
+
+from scnas_deploy.cli.main import app
+
+RUN_OPTIONS = {"--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", "--resume"}
+
+OPTIONS = {
+    "init": {"dataset", "--project", "--skip-bad", "--json"},
+    "search": {"--project", "--name", "--json"} | RUN_OPTIONS,
+    "train": {"--project", "--genotype", "--name", "--stem-channels"} | RUN_OPTIONS,
+    "evaluate": {"--project", "--name", "-m", "--model", "--fold", "--engine", "--json"},
+    "export": {"--project", "--name", "--as", "-o", "--output", "--install", "--no-install"},
+    "segment": {"study", "-m", "--model", "-o", "--output", "--engine", "--threads", "--force", "--json"},
+    "models": {"--json"},
+    "models install": {"package"},
+    "models default": {"name"},
+    "doctor": {"--json"},
+}
+
+
+def walk(group, prefix=()):
+    for name, command in group.commands.items():
+        yield " ".join((*prefix, name)), command
+        if hasattr(command, "commands"):
+            yield from walk(command, (*prefix, name))
+
+
+def option_names(command) -> set[str]:
+    names = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    return names - {"--help"}
+
+
+def test_every_command_has_these_options_and_no_others():
+    commands = dict(walk(typer.main.get_command(app)))
+    assert {name: option_names(command) for name, command in commands.items()} == OPTIONS
+
+
+@pytest.mark.parametrize("arguments", [["segmment"], ["segment"], ["search", "--fold", "5"]])
+def test_a_wrong_call_ends_with_status_2(arguments, scnas):
+    result = scnas(*arguments, status=2)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
