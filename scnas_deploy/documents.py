@@ -40,6 +40,10 @@ def read_document(path: Path, kind: type[Document], *, made_by: str) -> Document
         raise FormatError(
             path, expected=f"a {kind.__name__.lower()} file", found="no such file", remedy=f"Make one with {made_by}"
         ) from error
+    except OSError as error:
+        raise FormatError(
+            path, expected="a readable file", found=str(error.strerror), remedy="Check the path and its permissions"
+        ) from error
     return parse_document(path, text, kind, made_by=made_by)
 
 
@@ -47,7 +51,7 @@ def parse_document(subject: object, text: bytes, kind: type[Document], *, made_b
     """Parse JSON text into its pydantic model; see :func:`read_document`."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(
             subject, expected="valid JSON", found=str(error), remedy=f"Make it again with {made_by}"
         ) from error

@@ -42,6 +42,13 @@ def check_writable(target: Path) -> None:
     Raises:
         OutputError: If ``target`` is a folder, or its folder is missing or not writable.
     """
+    with _translating(target):
+        _check_place(target)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+
+
+def _check_place(target: Path) -> None:
     folder = target.parent
     if not folder.is_dir():
         raise OutputError(
@@ -54,11 +61,6 @@ def check_writable(target: Path) -> None:
         raise OutputError(
             target, expected="a file name", found="an existing folder", remedy="Name a file inside the folder"
         )
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _output_error(target, error) from error
 
 
 def sha256_of(data: bytes) -> str:
@@ -76,16 +78,26 @@ def _translating(target: Path) -> Iterator[None]:
         raise _output_error(target, error) from error
 
 
-_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG}
+_WRITE_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+}
 
 
 def _output_error(target: Path, error: OSError) -> OutputError:
-    remedy = "Free space or choose another disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    space = "Free space or choose another disk"
+    remedies = {errno.ENOSPC: space, errno.EDQUOT: space, errno.ENAMETOOLONG: "Choose a shorter name"}
     return OutputError(
         target,
         expected="a writable output path with enough space",
         found=os.strerror(error.errno) if error.errno else "an unknown input/output error",
-        remedy=remedy or "Check the folder's permissions or choose another output path",
+        remedy=remedies.get(error.errno or 0, "Check the folder's permissions or choose another output path"),
     )
 
 

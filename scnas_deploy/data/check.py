@@ -1,7 +1,9 @@
 """Reading every case of a dataset once: what is wrong with it, explained, and its fingerprint."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -64,10 +66,11 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
         Finding(path.name, "the file belongs to no listed case", "List its case in dataset.json or remove it", False)
         for path in dataset.unlisted
     ]
-    findings += _duplicates(dataset)
+    repeated = _repeated(dataset)
+    findings += [Finding(case_id, "the case is listed twice", "List it once in dataset.json") for case_id in repeated]
     figures = []
     for number, case in enumerate(dataset.cases, 1):
-        problems, measured = _check_case(dataset, case)
+        problems, measured = ([], None) if case.id in repeated else _check_case(dataset, case)
         findings += problems
         figures += [measured] if measured is not None else []
         if progress is not None:
@@ -90,6 +93,13 @@ def load_case(dataset: Dataset, case: Case) -> tuple[Volume, LabelsXYZ]:
             remedy="Correct the image or the channels in dataset.json",
         )
     mask = load_nifti(case.label)
+    if mask.num_channels != 1:
+        raise FormatError(
+            case.label.name,
+            expected="a 3-D mask",
+            found=f"{mask.num_channels} volumes in {case.label.name}",
+            remedy="Save one label value a voxel",
+        )
     require_same_grid(f"label {case.label.name}", mask, volume)
     return volume, _integer_labels(case.label.name, mask.data[0])
 
@@ -98,7 +108,7 @@ def _check_case(dataset: Dataset, case: Case) -> tuple[list[Finding], CaseFigure
     missing = [path for path in (*case.images, case.label) if not path.is_file()]
     if missing:
         remedy = "Add the file, or remove the case from dataset.json"
-        return [Finding(case.id, f"missing {path.relative_to(dataset.root)}", remedy) for path in missing], None
+        return [Finding(case.id, f"missing {_short(path, dataset.root)}", remedy) for path in missing], None
     try:
         volume, labels = load_case(dataset, case)
     except DataError as error:
@@ -139,6 +149,10 @@ def _check_labels(dataset: Dataset, case: Case, labels: LabelsXYZ) -> list[Findi
     return []
 
 
+def _short(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
 def _integer_labels(name: str, mask: np.ndarray) -> LabelsXYZ:
     if mask.dtype.kind in "iu":
         return mask
@@ -153,11 +167,6 @@ def _integer_labels(name: str, mask: np.ndarray) -> LabelsXYZ:
     return rounded.astype(np.int32)
 
 
-def _duplicates(dataset: Dataset) -> list[Finding]:
-    seen: set[str] = set()
-    findings = []
-    for case in dataset.cases:
-        if case.id in seen:
-            findings.append(Finding(case.id, "the case is listed twice", "List it once in dataset.json"))
-        seen.add(case.id)
-    return findings
+def _repeated(dataset: Dataset) -> list[str]:
+    counts = Counter(case.id for case in dataset.cases)
+    return [case_id for case_id, count in counts.items() if count > 1]

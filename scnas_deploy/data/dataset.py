@@ -104,7 +104,8 @@ def _read_nnunet(root: Path, description: dict[str, Any]) -> Dataset:
     ending = str(description.get("file_ending", ".nii.gz"))
     if ending not in SUFFIXES:
         raise _wrong_field(root, "file_ending", " or ".join(SUFFIXES), repr(ending))
-    ids = {path.name[: -len(ending)].rsplit("_", 1)[0] for path in _nifti_files(root / "imagesTr")}
+    names = [path.name for path in _nifti_files(root / "imagesTr") if path.name.endswith(ending)]
+    ids = {name[: -len(ending)].rsplit("_", 1)[0] for name in names}
     cases = [
         Case(
             id=case_id,
@@ -140,8 +141,8 @@ def _labels(root: Path, description: dict[str, Any]) -> dict[int, str]:
     """MSD writes value -> name, nnU-Net name -> value; regions and an ignore label are not supported."""
     labels = {}
     for key, value in _field(root, description, "labels", dict).items():
-        number, name = (key, value) if str(key).isdigit() else (value, key)
-        if name == "ignore" or not str(number).isdigit():
+        number, name = (key, value) if _is_number(key) else (value, key)
+        if name == "ignore" or not _is_number(number) or int(number) in labels:
             raise _wrong_field(
                 root, "labels", "one integer value a label (no regions, no 'ignore' label)", f"{key!r}: {value!r}"
             )
@@ -153,12 +154,16 @@ def _labels(root: Path, description: dict[str, Any]) -> dict[int, str]:
 
 
 def _ordered_values(root: Path, field: str, names: Any) -> tuple[str, ...]:
-    if not isinstance(names, dict) or not names or not all(str(key).isdigit() for key in names):
+    if not isinstance(names, dict) or not names or not all(map(_is_number, names)):
         raise _wrong_field(root, field, 'a table {"0": name, ...}', repr(names)[:80])
     ordered = sorted(names.items(), key=lambda item: int(item[0]))
     if [int(key) for key, _ in ordered] != list(range(len(ordered))):
         raise _wrong_field(root, field, "channels numbered from 0 without a gap", repr(names)[:80])
     return tuple(str(name) for _, name in ordered)
+
+
+def _is_number(value: Any) -> bool:
+    return str(value).isascii() and str(value).isdigit()
 
 
 def _field(root: Path, description: dict[str, Any], name: str, kind: type) -> Any:

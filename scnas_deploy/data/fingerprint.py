@@ -71,7 +71,7 @@ def measure_case(case_id: str, volume: Volume, labels_XYZ: LabelsXYZ) -> CaseFig
     ras, _ = to_ras(volume)
     data = volume.data.reshape(volume.num_channels, -1)
     inside = np.flatnonzero(labels_XYZ)
-    inside = inside[:: max(1, len(inside) // _MAX_FOREGROUND_SAMPLES)]
+    inside = inside[:: max(1, -(-len(inside) // _MAX_FOREGROUND_SAMPLES))]
     values, counts = np.unique(labels_XYZ, return_counts=True)
     return CaseFigures(
         case_id=case_id,

@@ -11,6 +11,7 @@ Decisions, with the NIfTI-1 standard's words for them:
 * **Units.** ``affine_ras`` is in mm whatever ``xyzt_units`` says; a result repeats the file's own unit.
 """
 
+import gzip
 import logging
 import zlib
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from scnas_deploy.data.volume import NiftiForms, Volume
+from scnas_deploy.data.volume import NiftiForms, Volume, is_affine, largest_move_mm
 from scnas_deploy.errors import DataError, FormatError, GeometryError
 from scnas_deploy.files import atomic_path
 from scnas_deploy.types import AffineRAS, LabelsXYZ, Spacing, VoxelsCXYZ
@@ -32,6 +33,12 @@ from scnas_deploy.types import AffineRAS, LabelsXYZ, Spacing, VoxelsCXYZ
 SUFFIXES = (".nii.gz", ".nii")
 _MAX_DEFLATE_RATIO = 1032
 """The most that deflate can shrink anything."""
+
+_COMPRESSION = 1
+"""Masks shrink well at any level, and this one is the fastest."""
+
+_MAX_ITEMSIZE = 4
+"""Few readers know 64-bit integers."""
 
 _MM_PER_UNIT = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 _TOLERATED_DISAGREEMENT_VOXELS = 0.1
@@ -83,15 +90,17 @@ def save_labels(path: Path, labels_XYZ: LabelsXYZ, like: Volume) -> None:
             found=f"{labels_XYZ.shape}",
             remedy="Restore the labels to the study's grid first",
         )
-    save_array(path, labels_XYZ, like)
+    wide = labels_XYZ.dtype.itemsize > _MAX_ITEMSIZE
+    save_array(path, labels_XYZ.astype(np.int32) if wide else labels_XYZ, like)
 
 
 def save_array(path: Path, voxels: np.ndarray, like: Volume) -> None:
     """Write an (X, Y, Z) or (X, Y, Z, C) array with a study's geometry and header forms."""
     image = nib.Nifti1Image(voxels, None)
     _copy_forms(image, like)
-    with atomic_path(path) as temporary:
-        nib.save(image, temporary)
+    data = image.to_bytes()
+    with atomic_path(path) as temporary:  # written by ourselves: a full disk makes nibabel leave the file open
+        temporary.write_bytes(gzip.compress(data, _COMPRESSION, mtime=0) if path.name.endswith(".gz") else data)
 
 
 def _read(path: Path) -> tuple[Any, np.ndarray]:
@@ -176,7 +185,7 @@ def _forms(header: Any) -> NiftiForms:
     sform, sform_code = header.get_sform(coded=True)
     try:
         qform, qform_code = header.get_qform(coded=True)
-    except HeaderDataError:  # a quaternion that is none: only the sform can be used
+    except (HeaderDataError, ValueError):  # a quaternion that is none: only the sform can be used
         qform, qform_code = None, 0
     length, time = _units(header)
     x, y, z = (float(zoom) for zoom in header.get_zooms()[:3])
@@ -209,7 +218,7 @@ def _choose_affine(
         notes.append(f"The file's lengths are in {forms.length_unit}s and were converted to millimetres.")
     if forms.sform is None and forms.qform is None:
         notes.append("The file has neither an sform nor a qform: which way the patient lies is not known.")
-    if forms.sform is not None and forms.qform is not None:
+    if forms.sform is not None and forms.qform is not None and is_affine(forms.sform) and is_affine(forms.qform):
         notes += _compare_forms(path, forms.sform, forms.qform, shape)
     return affine, forms.sform is not None or forms.qform is not None, tuple(notes)
 
@@ -223,8 +232,7 @@ def _compare_forms(path: Path, sform: AffineRAS, qform: AffineRAS, shape: tuple[
             f"and {''.join(nib.aff2axcodes(qform))} by the qform",
             remedy="Find out which one is right and write it into both",
         )
-    corners = np.array([[x, y, z, 1] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
-    moved = np.linalg.norm(corners @ (sform - qform).T, axis=1).max()
+    moved = largest_move_mm(sform, qform, shape)
     voxel = np.linalg.norm(sform[:3, :3], axis=0).min()
     if moved <= _TOLERATED_DISAGREEMENT_VOXELS * voxel:
         return []

@@ -44,7 +44,9 @@ _PALETTE = (
     "#fabebe",
     "#008080",
 )
-_SIDES = re.compile(r"(?:^|[^a-z])(?:left|right|lt|rt|l|r)(?:$|[^a-z])", re.IGNORECASE)
+_SIDES = {"left", "right", "lt", "rt", "lh", "rh", "l", "r"}
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+"""The words of a name, whether they are set apart by signs, digits or capitals: 'LeftKidney', 'ctx_rh_insula'."""
 
 
 def default_labels(dataset: Dataset) -> dict[int, LabelSettings]:
@@ -114,7 +116,8 @@ def _label(value: int, settings: LabelSettings) -> Label:
 
 def _mirror_axes(project: Project) -> tuple[int, ...]:
     """All axes, but never left to right where a label's name says a side."""
-    has_sides = any(_SIDES.search(label.name.replace("_", " ")) for label in project.labels.values())
+    words = {word.lower() for label in project.labels.values() for word in _WORDS.findall(label.name)}
+    has_sides = bool(words & _SIDES)
     return (1, 2) if has_sides else (0, 1, 2)
 
 

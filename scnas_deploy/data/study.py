@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scnas_deploy.data.nifti import load_nifti
-from scnas_deploy.data.volume import Volume
+from scnas_deploy.data.volume import Volume, largest_move_mm
 from scnas_deploy.errors import FormatError
 
 _AFFINE_TOLERANCE_VOXELS = 0.1
@@ -44,10 +44,7 @@ def require_same_grid(name: str, volume: Volume, reference: Volume) -> None:
             found=f"{volume.shape} in {name}",
             remedy="Save image and mask on one grid",
         )
-    far = np.array([*reference.shape, 1.0])
-    moved = max(
-        float(np.abs((volume.affine_ras - reference.affine_ras) @ corner).max()) for corner in (far, np.eye(4)[3])
-    )
+    moved = largest_move_mm(volume.affine_ras, reference.affine_ras, reference.shape)
     if moved > _AFFINE_TOLERANCE_VOXELS * min(reference.spacing_mm):
         raise FormatError(
             name,

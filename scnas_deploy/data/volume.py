@@ -1,11 +1,15 @@
 """The one form in which a study's voxels travel."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from scnas_deploy.errors import GeometryError
 from scnas_deploy.types import AffineRAS, Shape3, Spacing, VoxelsCXYZ
+
+_MIN_DETERMINANT = 1e-6
+"""Of an affine's unit columns; a sheared grid of use to anybody is far above it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +52,7 @@ class Volume:
 
     def __post_init__(self) -> None:
         affine = self.affine_ras
-        usable = affine.shape == (4, 4) and bool(np.isfinite(affine).all())
-        if not usable or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        if not is_affine(affine):
             raise GeometryError(
                 "affine",
                 expected="an invertible 4x4 matrix of finite numbers",
@@ -78,3 +81,17 @@ class Volume:
     def voxel_ml(self) -> float:
         """Volume of one voxel in millilitres, sheared grids included."""
         return float(abs(np.linalg.det(self.affine_ras[:3, :3]))) / 1000.0
+
+
+def is_affine(matrix: np.ndarray) -> bool:
+    """Whether a matrix places voxels: 4x4, finite, and no axis flat or lying in the plane of the others."""
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        return False
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    return bool(lengths.min() > 0 and abs(np.linalg.det(matrix[:3, :3] / lengths)) > _MIN_DETERMINANT)
+
+
+def largest_move_mm(first: AffineRAS, second: AffineRAS, shape: tuple[int, ...]) -> float:
+    """Return by how much, at most, a voxel lies elsewhere under another affine: the corners decide."""
+    corners = np.array([[*corner, 1.0] for corner in product(*((0, size - 1) for size in shape))])
+    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())

@@ -90,7 +90,7 @@ def to_classes(labels_XYZ: LabelsXYZ, plan: Plan) -> LabelsXYZ:
 
 def _places(classes_XYZ: LabelsXYZ, index: int) -> np.ndarray:
     places = np.argwhere(classes_XYZ == index).astype(np.int32)
-    return places[:: max(1, len(places) // _MAX_PLACES)][:_MAX_PLACES]
+    return places[:: max(1, -(-len(places) // _MAX_PLACES))]
 
 
 def _files_key(case: Case) -> str:

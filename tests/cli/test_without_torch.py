@@ -8,8 +8,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scnas_deploy.data.nifti import load_nifti
-from scnas_deploy.inference.model import load_model
 from tests.cli.conftest import CommandLine
 
 ROOT = Path(__file__).parents[2]

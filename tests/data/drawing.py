@@ -47,7 +47,7 @@ def noise(shape, dtype=np.int16, seed=0):
     return np.random.default_rng(seed).integers(1, 200, shape).astype(dtype)
 
 
-def make_plan(*normalisations: Normalisation, spacing_mm=(1.0, 1.0, 1.0), crop="nonzero", **limits) -> Plan:
+def make_plan(*normalisations: Normalisation, spacing_mm=(1.0, 1.0, 1.0), crop="nonzero", limits=None) -> Plan:
     """A plan with labels 1 and 3 that allows anything but what ``limits`` forbids."""
     normalisations = normalisations or (ZScore(),)
     allowed = {"spacing_mm": ANY_MM, "extent_mm": ANY_MM, "intensity": (None,) * len(normalisations)}
@@ -63,29 +63,29 @@ def make_plan(*normalisations: Normalisation, spacing_mm=(1.0, 1.0, 1.0), crop="
         ),
         labels=(Label(value=1, name="egg", color="#ff0000"), Label(value=3, name="wedge", color="#00ff00")),
         mirror_axes=(),
-        limits=InputLimits(**(allowed | limits)),
+        limits=InputLimits(**(allowed | (limits or {}))),
     )
 
 
 CT = ClippedZScore(low=0.0, high=400.0, mean=200.0, std=100.0)
 
 
-def write_msd(root: Path, cases, *, labels=None, modality=None) -> Path:
+def write_msd(root: Path, cases) -> Path:
     """Write {id: (image, label)} of nibabel images in MSD layout."""
     for folder in ("imagesTr", "labelsTr"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for case_id, (image, label) in cases.items():
         nib.save(image, root / "imagesTr" / f"{case_id}.nii.gz")
         nib.save(label, root / "labelsTr" / f"{case_id}.nii.gz")
-    describe_msd(root, list(cases), labels=labels, modality=modality)
+    describe_msd(root, list(cases))
     return root
 
 
-def describe_msd(root: Path, case_ids, *, labels=None, modality=None, **fields) -> None:
+def describe_msd(root: Path, case_ids, **fields) -> None:
     description = {
         "name": "Drawn",
-        "modality": modality or {"0": "MRI"},
-        "labels": labels or {"0": "background", "1": "front", "2": "back"},
+        "modality": {"0": "MRI"},
+        "labels": {"0": "background", "1": "front", "2": "back"},
         "training": [{"image": f"./imagesTr/{i}.nii.gz", "label": f"./labelsTr/{i}.nii.gz"} for i in case_ids],
     } | fields
     (root / "dataset.json").write_text(json.dumps(description), encoding="utf-8")

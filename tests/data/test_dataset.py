@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -106,9 +104,7 @@ def test_labels_that_are_not_one_value_each_are_refused(tmp_path, layout, labels
     if layout == "nnunet":
         write_nnunet(tmp_path, ["A"], labels=labels)
     else:
-        describe_msd(tmp_path, ["A"])
-        description = json.loads((tmp_path / "dataset.json").read_text()) | {"labels": labels}
-        (tmp_path / "dataset.json").write_text(json.dumps(description))
+        describe_msd(tmp_path, ["A"], labels=labels)
     with pytest.raises(FormatError) as caught:
         read_dataset(tmp_path)
     assert_explains_itself(caught.value, "dataset.json", "labels")
@@ -124,9 +120,7 @@ def test_channels_not_numbered_from_0_are_refused(tmp_path, layout, names):
     if layout == "nnunet":
         write_nnunet(tmp_path, ["A"], channel_names=names)
     else:
-        describe_msd(tmp_path, ["A"], **{"modality": names})
-        description = json.loads((tmp_path / "dataset.json").read_text()) | {"modality": names}
-        (tmp_path / "dataset.json").write_text(json.dumps(description))
+        describe_msd(tmp_path, ["A"], modality=names)
     with pytest.raises(FormatError) as caught:
         read_dataset(tmp_path)
     assert_explains_itself(caught.value, "modality" if layout == "msd" else "channel_names")

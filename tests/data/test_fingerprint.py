@@ -37,7 +37,9 @@ def test_figures_are_along_r_a_s_however_the_study_is_stored(codes):
 def test_foreground_is_taken_at_the_same_voxels_in_each_channel():
     figures = case(channels=2)
     image = np.stack([noise(SHAPE, seed=channel) for channel in range(2)])
-    expected = np.concatenate([image[:, 5:9, 5:9, 5:9].reshape(2, -1), image[:, 12:14, 5:9, 5:9].reshape(2, -1)], axis=1)
+    expected = np.concatenate(
+        [image[:, 5:9, 5:9, 5:9].reshape(2, -1), image[:, 12:14, 5:9, 5:9].reshape(2, -1)], axis=1
+    )
     assert sorted(map(tuple, np.stack(figures.foreground, axis=1))) == sorted(map(tuple, expected.T))
 
 

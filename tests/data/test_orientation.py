@@ -58,7 +58,9 @@ def test_a_voxel_keeps_its_place_in_the_patient(codes, degrees, shear, index):
 
 
 def test_turning_keeps_what_else_the_volume_says():
-    volume = Volume(data=noise((1, *SHAPE)), affine_ras=np.diag([-1.0, -1, 1, 1]), orientation_known=False, notes=("a note",))
+    volume = Volume(
+        data=noise((1, *SHAPE)), affine_ras=np.diag([-1.0, -1, 1, 1]), orientation_known=False, notes=("a note",)
+    )
     ras, _ = to_ras(volume)
     assert not ras.orientation_known
     assert ras.notes == ("a note",)

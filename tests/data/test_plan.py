@@ -36,7 +36,7 @@ def test_two_labels_of_one_value_are_refused():
 
 def test_an_intensity_limit_is_due_for_each_channel():
     with pytest.raises(ValidationError, match="one entry a channel"):
-        make_plan(CT, CT, intensity=(None,))
+        make_plan(CT, CT, limits={"intensity": (None,)})
 
 
 @pytest.mark.parametrize(

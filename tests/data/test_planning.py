@@ -158,7 +158,9 @@ def test_labels_keep_their_value_name_colour_and_term(phantom_dataset):
     assert second.code == CodedTerm(value="78961009", scheme="SCT", meaning="Spleen")
 
 
-@pytest.mark.parametrize(("name", "expected"), [("CT", "ct"), (" ct ", "ct"), ("MRI", "zscore"), ("T1", "zscore"), ("CTA", "zscore")])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("CT", "ct"), (" ct ", "ct"), ("MRI", "zscore"), ("T1", "zscore"), ("CTA", "zscore")]
+)
 def test_only_ct_is_calibrated(phantom_dataset, name, expected):
     dataset = replace(phantom_dataset, channels=(name,))
     assert default_channels(dataset)[0].normalisation == expected

@@ -68,7 +68,7 @@ def study(codes="RAS", shear=0.0):
 
 def test_the_phantom_is_what_the_proof_needs():
     for value in (EGG, WEDGE):
-        assert (np.ptp(np.argwhere(LABELS == value), axis=0) + 1 >= 20).all()
+        assert (np.ptp(np.argwhere(value == LABELS), axis=0) + 1 >= 20).all()
     for axis in range(3):
         assert not comes_back(LABELS, np.flip(LABELS, axis))
     for plan in (ZSCORE_PLAN, CT_PLAN):
