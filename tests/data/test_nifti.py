@@ -384,6 +384,14 @@ def test_a_study_from_elsewhere_gets_both_forms_in_millimetres(tmp_path):
     assert result.header.get_xyzt_units()[0] == "mm"
 
 
+@pytest.mark.parametrize("name", ["LABELS.NII", "LABELS.NII.GZ"])
+def test_a_name_in_capitals_is_written_as_what_it_says(tmp_path, name):
+    study = Volume(data=noise((1, *SHAPE)), affine_ras=AFFINE)
+    save_labels(tmp_path / name, noise(SHAPE, np.uint8), study)
+    assert ((tmp_path / name).read_bytes()[:2] == b"\x1f\x8b") == name.lower().endswith(".gz")
+    np.testing.assert_array_equal(load_nifti(tmp_path / name).data[0], noise(SHAPE, np.uint8))
+
+
 def test_arrays_with_channels_come_back(tmp_path, plain):
     nib.save(plain, tmp_path / "study.nii")
     voxels = np.random.default_rng(0).random((*SHAPE, 3), dtype=np.float32)

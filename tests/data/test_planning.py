@@ -69,6 +69,8 @@ def labels(*names):
         "lh-precuneus",
         "ctx_rh_insula",
         "Left2",
+        "leftlung",
+        "RIGHTlung",
     ],
 )
 def test_a_label_with_a_side_is_never_mirrored_left_to_right(phantom_dataset, name):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scnas_deploy.data.study import load_study, require_same_grid
@@ -91,19 +91,20 @@ def test_a_mask_whose_axes_are_swapped_is_refused(permutation):
 @settings(max_examples=60, deadline=None)
 @given(
     shape=st.tuples(*[st.integers(2, 40)] * 3),
-    change=st.lists(st.floats(-0.05, 0.05), min_size=12, max_size=12),
+    change=st.lists(st.floats(-0.004, 0.004), min_size=12, max_size=12),
 )
 def test_two_grids_are_the_same_where_no_corner_moves(shape, change):
     other = AFFINE.copy()
     other[:3] += np.reshape(change, (3, 4))
-    corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])])
-    moved = np.abs(corners @ (other - AFFINE).T).max()
+    corners = np.array([[x, y, z, 1] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
+    moved = np.linalg.norm(corners @ (other - AFFINE).T, axis=1).max()
+    assume(abs(moved - 0.1) > 0.001)
     refused = False
     try:
         require_same_grid("mask", volume(other, shape), volume(AFFINE, shape))
     except FormatError:
         refused = True
-    assert refused == (moved > 0.1) or 0.08 < moved < 0.12
+    assert refused == (moved > 0.1)
 
 
 def test_what_the_first_file_says_is_kept(tmp_path):

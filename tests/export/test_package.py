@@ -1,6 +1,7 @@
 """A package says what it holds, holds what was proven, and is the same each time."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +71,13 @@ def test_the_weights_are_the_networks(exported, written):
     state = exported.network.state_dict()
     assert stored.keys() == state.keys()
     assert all(torch.equal(stored[name], state[name].cpu()) for name in state)
+
+
+def test_the_network_carries_no_path_of_the_machine_that_exported_it(written):
+    """Folders name people, and the same network exported elsewhere must give the same bytes."""
+    root = str(Path(writing.__file__).parents[2])
+    for path in (root, str(Path.home()), "site-packages"):
+        assert path.encode() not in written.model
 
 
 DESCRIPTION = Description(name="m", measured_dice=None, training=TrainingRecord(preset="cpu", fold=0, seed=0))
