@@ -57,7 +57,7 @@ def _check_name(name: str) -> None:
     from scnas_deploy.errors import ConfigError
     from scnas_deploy.inference.manifest import NAME_PATTERN
 
-    if not re.match(NAME_PATTERN, name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(
             "--as", expected="letters, digits and . _ -", found=repr(name), remedy="Choose a name that can be a file's"
         )

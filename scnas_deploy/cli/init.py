@@ -25,6 +25,8 @@ def init(
     json: JsonOption = False,
 ) -> None:
     """Check a dataset and write scnas.toml and plan.json."""
+    from dataclasses import replace
+
     from scnas_deploy.data.check import check_dataset
     from scnas_deploy.data.dataset import read_dataset
     from scnas_deploy.data.planning import make_plan
@@ -32,6 +34,9 @@ def init(
 
     settings = _existing(project)
     described = read_dataset(_dataset_folder(dataset, settings))
+    if settings is not None:
+        kept = tuple(case for case in described.cases if case.id not in settings.exclude)
+        described = replace(described, cases=kept)
     with progress("Reading cases") as report:
         checked = check_dataset(described, report)
     for finding in checked.findings:
@@ -58,6 +63,7 @@ def _dataset_folder(argument: Path | None, settings: "Project | None") -> Path:
     from scnas_deploy.errors import ConfigError
 
     if argument is not None:
+        _require_same_dataset(argument.resolve(), settings)
         return argument.resolve()
     if settings is None:
         raise ConfigError(
@@ -67,12 +73,12 @@ def _dataset_folder(argument: Path | None, settings: "Project | None") -> Path:
 
 
 def _settings(settings: "Project | None", dataset: "Dataset", checked: "DatasetReport", *, skip_bad: bool) -> "Project":
-    """The user's project file where there is one for this dataset, else a new one; bad cases excluded or refused."""
+    """The user's project file where there is one, else a new one; bad cases excluded or refused."""
     from scnas_deploy.data.planning import default_channels, default_labels
     from scnas_deploy.errors import FormatError
     from scnas_deploy.project import Project
 
-    if settings is None or settings.dataset != dataset.root:
+    if settings is None:
         settings = Project(
             name=dataset.name, dataset=dataset.root, labels=default_labels(dataset), channels=default_channels(dataset)
         )

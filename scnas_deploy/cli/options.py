@@ -1,6 +1,5 @@
 """Options that several commands share, and what they open."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,10 +34,9 @@ EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or o
 
 def model_folder() -> "ModelFolder":
     """The folder of installed models: $SCNAS_MODELS, or the user's data folder."""
-    from scnas_deploy.inference.models import ModelFolder, user_models
+    from scnas_deploy.inference.models import user_models
 
-    chosen = os.environ.get("SCNAS_MODELS")
-    return ModelFolder(Path(chosen)) if chosen else user_models()
+    return user_models()
 
 
 def open_project(folder: Path) -> tuple["Project", "Dataset"]:

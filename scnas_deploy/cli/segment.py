@@ -36,6 +36,7 @@ def segment(
     target = output or Path(f"{_stem(study[0])}_seg.nii.gz")
     check_result_name(target)
     check_writable(target)
+    _keep_the_study(study, target)
     volume = load_study(study)
     for text in volume.notes:
         note(f"note: {text}")
@@ -47,6 +48,15 @@ def segment(
         note(f"warning: {text}; segmented because of --force, check the result.")
     result.save(target)
     _print(result, target, time.monotonic() - started, as_json=json)
+
+
+def _keep_the_study(study: list[Path], target: Path) -> None:
+    from scnas_deploy.errors import ConfigError
+
+    if target.exists() and any(path.exists() and path.samefile(target) for path in study):
+        raise ConfigError(
+            "--output", expected="another file than the study", found=str(target), remedy="Choose another name"
+        )
 
 
 def _print(result: "Segmentation", target: Path, seconds: float, *, as_json: bool) -> None:

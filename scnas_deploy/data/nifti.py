@@ -100,7 +100,7 @@ def save_array(path: Path, voxels: np.ndarray, like: Volume) -> None:
     _copy_forms(image, like)
     data = image.to_bytes()
     with atomic_path(path) as temporary:  # written by ourselves: a full disk makes nibabel leave the file open
-        temporary.write_bytes(gzip.compress(data, _COMPRESSION, mtime=0) if path.name.endswith(".gz") else data)
+        temporary.write_bytes(gzip.compress(data, _COMPRESSION, mtime=0) if path.name.lower().endswith(".gz") else data)
 
 
 def _read(path: Path) -> tuple[Any, np.ndarray]:

@@ -48,6 +48,9 @@ _SIDES = {"left", "right", "lt", "rt", "lh", "rh", "l", "r"}
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 """The words of a name, whether they are set apart by signs, digits or capitals: 'LeftKidney', 'ctx_rh_insula'."""
 
+_SPELLED_OUT = re.compile("left|right", re.IGNORECASE)
+"""Anywhere, as in 'leftlung': a false alarm costs some augmentation, a miss exchanges two structures."""
+
 
 def default_labels(dataset: Dataset) -> dict[int, LabelSettings]:
     """Name the dataset's labels and give each a colour."""
@@ -117,7 +120,8 @@ def _label(value: int, settings: LabelSettings) -> Label:
 def _mirror_axes(project: Project) -> tuple[int, ...]:
     """All axes, but never left to right where a label's name says a side."""
     words = {word.lower() for label in project.labels.values() for word in _WORDS.findall(label.name)}
-    has_sides = bool(words & _SIDES)
+    names = " ".join(label.name for label in project.labels.values())
+    has_sides = bool(words & _SIDES) or _SPELLED_OUT.search(names) is not None
     return (1, 2) if has_sides else (0, 1, 2)
 
 

@@ -5,6 +5,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -57,8 +58,17 @@ def export_onnx(network: nn.Module, in_channels: int, patch_size: Shape3) -> byt
         ) from error
     if program is None:
         raise ExportError("network", expected="an ONNX program", found="none", remedy="Report the genotype")
-    model: bytes = program.model_proto.SerializeToString()
+    proto = program.model_proto
+    _forget_origin(proto)
+    model: bytes = proto.SerializeToString()
     return model
+
+
+def _forget_origin(model: Any) -> None:
+    """Drop the exporter's stack traces: they name folders of this machine, and so differ between machines."""
+    for part in (model.graph, *model.functions):
+        for node in part.node:
+            del node.metadata_props[:]
 
 
 @contextlib.contextmanager

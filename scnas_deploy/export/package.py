@@ -13,6 +13,7 @@ from torch import nn
 
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.documents import Frozen, to_json
+from scnas_deploy.errors import MissingExtraError
 from scnas_deploy.export.canary import make_canary
 from scnas_deploy.export.onnx import export_onnx
 from scnas_deploy.export.parity import ParityLimits, compare, require_parity
@@ -58,7 +59,10 @@ def export_package(
 
     Raises:
         ExportError: If the network cannot be exported, or (ParityError) the export computes something else.
+        MissingExtraError: If no engine is installed that could prove the export.
     """
+    if not installed_engines():
+        raise MissingExtraError("openvino", "cpu", "the export's parity gate")
     network = network.cpu().eval()
     canary = make_canary(network, len(plan.channels), plan.num_classes, plan.patch_size)
     model = export_onnx(network, len(plan.channels), plan.patch_size)

@@ -25,8 +25,20 @@ class ParityLimits:
 
 
 def compare(reference: Engine, engine: Engine, patches: Sequence[PatchesBCXYZ]) -> ParityRecord:
-    """Compare two engines on batches of patches."""
+    """Compare two engines on batches of patches.
+
+    Raises:
+        ParityError: If an answer has another shape.
+    """
     pairs = [(reference.run(batch), engine.run(batch)) for batch in patches]
+    for theirs, ours in pairs:
+        if ours.shape != theirs.shape:
+            raise ParityError(
+                engine.name,
+                expected=f"logits of the shape {theirs.shape}",
+                found=str(ours.shape),
+                remedy="Nothing was exported; report the genotype",
+            )
     num_classes = pairs[0][0].shape[1]
     differences = [np.abs(ours - theirs).max() for theirs, ours in pairs]
     scales = [np.abs(theirs).max() for theirs, _ in pairs]
@@ -35,8 +47,8 @@ def compare(reference: Engine, engine: Engine, patches: Sequence[PatchesBCXYZ]) 
     return ParityRecord(
         engine=engine.name,
         num_patches=sum(len(batch) for batch in patches),
-        max_abs_error=_number(max(differences)),
-        max_rel_error=_number(max(d / max(s, 1e-12) for d, s in zip(differences, scales, strict=True))),
+        max_abs_error=_number(np.max(differences)),
+        max_rel_error=_number(np.max(np.array(differences) / np.maximum(scales, 1e-12))),
         label_agreement=same / sum(a.size for a, _ in labels),
         label_dice=min(_dice(labels, index) for index in range(1, num_classes)),
     )

@@ -1,5 +1,6 @@
 """The folder of installed models: one package a file, and which is the default."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,8 +14,9 @@ _DEFAULT = "default"
 
 
 def user_models() -> "ModelFolder":
-    """The model folder in the user's data folder."""
-    return ModelFolder(user_data_path("scnas") / "models")
+    """The folder of installed models: $SCNAS_MODELS, or the user's data folder."""
+    chosen = os.environ.get("SCNAS_MODELS")
+    return ModelFolder(Path(chosen) if chosen else user_data_path("scnas") / "models")
 
 
 class ModelFolder:

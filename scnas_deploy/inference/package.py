@@ -5,6 +5,7 @@ manifest.json; unknown versions, unlisted members, paths, and members that unpac
 weigh are refused.
 """
 
+import lzma
 import re
 import zipfile
 import zlib
@@ -32,6 +33,17 @@ _MAX_MEMBERS = 32
 _MAX_RATIO = 200
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MADE_BY = "scnas export"
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    UnicodeDecodeError,
+)
+"""What reading a damaged zip file raises."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -80,9 +92,8 @@ def open_package(path: Path) -> ModelPackage:
     genotype = _document(path, members, GENOTYPE, Genotype)
     if genotype.architecture.structure_hash != manifest.structure_hash:
         raise _refuse(path, "the genotype named in the manifest", "another genotype")
-    return ModelPackage(
-        path, sha256_of(members[MANIFEST]), manifest, plan, genotype, members[MODEL], _canary(path, members[CANARY])
-    )
+    canary = _canary(path, members[CANARY], plan)
+    return ModelPackage(path, sha256_of(members[MANIFEST]), manifest, plan, genotype, members[MODEL], canary)
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
@@ -90,7 +101,7 @@ def _read_members(path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             _check_directory(path, archive.infolist())
             return {info.filename: _read_bounded(path, archive, info) for info in archive.infolist()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except _DAMAGE as error:
         raise _refuse(path, "an undamaged zip file", f"{type(error).__name__}: {error}") from error
 
 
@@ -138,12 +149,19 @@ def _document(path: Path, members: dict[str, bytes], name: str, kind: type[Docum
         raise PackageError(error.subject, expected=error.expected, found=error.found, remedy=error.remedy) from error
 
 
-def _canary(path: Path, data: bytes) -> Canary:
+def _canary(path: Path, data: bytes, plan: Plan) -> Canary:
+    expected = "a canary with patches, logits and classes"
     try:
-        with np.load(BytesIO(data), allow_pickle=False) as stored:
-            return Canary(stored["patches"], stored["logits"], stored["classes"])
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise _refuse(path, "a canary with patches, logits and classes", str(error)) from error
+        stored = np.load(BytesIO(data), allow_pickle=False)
+        arrays = [stored[name] for name in ("patches", "logits", "classes")]
+    except (ValueError, KeyError, IndexError, MemoryError, *_DAMAGE) as error:  # IndexError: a single array
+        raise _refuse(path, expected, str(error)) from error
+    size = plan.patch_size
+    shapes = [(1, len(plan.channels), *size), (1, plan.num_classes, *size), size]
+    if [np.shape(array) for array in arrays] != shapes:
+        found = ", ".join(str(np.shape(array)) for array in arrays)
+        raise _refuse(path, f"{expected} of the shapes {', '.join(map(str, shapes))}", found)
+    return Canary(*arrays)
 
 
 def _refuse(path: Path, expected: str, found: str) -> PackageError:

@@ -71,3 +71,10 @@ def test_a_patch_that_does_not_divide_is_refused(scnas, phantom_dataset):
     path = scnas.folder / "scnas.toml"
     path.write_text(path.read_text().replace("memory_gib = ", "patch_size = [30, 32, 32]\nmemory_gib = "))
     assert "multiples of 8" in scnas("init", status=2).stderr
+
+
+def test_another_dataset_does_not_replace_a_project(scnas, phantom_dataset, copied):
+    scnas("init", phantom_dataset.root)
+    before = (scnas.folder / "scnas.toml").read_text()
+    assert "Use another working folder" in scnas.refused("init", copied, status=2)
+    assert (scnas.folder / "scnas.toml").read_text() == before

@@ -132,3 +132,10 @@ def test_a_full_disk_leaves_nothing_and_an_old_result_stays(with_model, study, s
     assert "space" in message
     assert old.read_bytes() == b"an earlier result"
     assert list(small_disk.iterdir()) == [old]
+
+
+def test_the_study_itself_is_not_overwritten(with_model, study):
+    scan = with_model.folder / "scan.nii.gz"
+    scan.write_bytes(study.read_bytes())
+    assert "another file than the study" in with_model.refused("segment", "scan.nii.gz", "-o", scan, status=2)
+    assert scan.read_bytes() == study.read_bytes()

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from scnas_deploy.errors import EngineError
 from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
 
 
@@ -25,6 +26,15 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, patches_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
         """Answer a batch of patches."""
-        patches = torch.from_numpy(patches_BCXYZ).to(self._device, memory_format=torch.channels_last_3d)
-        logits: LogitsBKXYZ = self._network(patches).float().cpu().contiguous().numpy()
+        patches = torch.from_numpy(patches_BCXYZ)
+        try:
+            patches = patches.to(self._device, memory_format=torch.channels_last_3d)
+            logits: LogitsBKXYZ = self._network(patches).float().cpu().contiguous().numpy()
+        except RuntimeError as error:  # out of memory included
+            raise EngineError(
+                self.name,
+                expected="patches the model can take",
+                found=str(error).splitlines()[0][:200],
+                remedy="Check the plan's channels and patch size, and the memory",
+            ) from error
         return logits
