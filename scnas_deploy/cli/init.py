@@ -72,6 +72,18 @@ def _dataset_folder(argument: Path | None, settings: "Project | None") -> Path:
     return settings.dataset
 
 
+def _require_same_dataset(dataset: Path, settings: "Project | None") -> None:
+    from scnas_deploy.errors import ConfigError
+
+    if settings is not None and settings.dataset.resolve() != dataset:
+        raise ConfigError(
+            dataset,
+            expected=f"the dataset of this project, {settings.dataset}",
+            found="another one",
+            remedy="Use another working folder, with --project, or change 'dataset' in scnas.toml",
+        )
+
+
 def _settings(settings: "Project | None", dataset: "Dataset", checked: "DatasetReport", *, skip_bad: bool) -> "Project":
     """The user's project file where there is one, else a new one; bad cases excluded or refused."""
     from scnas_deploy.data.planning import default_channels, default_labels
