@@ -26,7 +26,7 @@ def environment(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def without_torch(environment, tmp_path, exported) -> CommandLine:
-    work = tmp_path / "work"
+    work = tmp_path / "without-torch"
     work.mkdir()
     scnas = CommandLine(work, tmp_path / "models", environment / "scnas")
     scnas("models", "install", exported.package)
