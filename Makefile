@@ -37,8 +37,9 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/supernet_step.py
-	$(BIN)/python benchmarks/cold_segment.py demo/out/project/runs/train/*.scnas $$(ls $(SCNAS_DATA)/Task04_Hippocampus/imagesTr/*.nii.gz demo/out/Phantom/imagesTr/*.nii.gz 2>/dev/null | head -1)
+	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.supernet_step
+	$(BIN)/python -m benchmarks.cold_segment demo/out/project/runs/train/*.scnas $$(ls $(SCNAS_DATA)/Task04_Hippocampus/imagesTr/*.nii.gz demo/out/Phantom/imagesTr/*.nii.gz 2>/dev/null | head -1)
 
 wheelhouse: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu]'

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from scnas_deploy.networks import kernels
 from scnas_deploy.networks.genotype import EDGES, NUM_INPUTS, NUM_NODES, CellType, Operation
 from scnas_deploy.networks.operations import DILATIONS, NEGATIVE_SLOPE, PARAMETER_FREE, ConvNorm, make_operation
 
@@ -83,7 +84,7 @@ class FixedGraph(nn.Module):
                 state = sums.setdefault(source - NUM_INPUTS, _zeros_like_any(sums))
             for node, contribution in fan(state):
                 sums[node] = sums[node] + contribution if node in sums else contribution
-        return torch.cat([sums[node] for node in range(NUM_NODES)], dim=1)
+        return kernels.concatenate([sums[node] for node in range(NUM_NODES)])
 
 
 def _zeros_like_any(sums: dict[int, Tensor]) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from scnas_deploy.networks import kernels
 from scnas_deploy.networks.genotype import Operation
 
 NEGATIVE_SLOPE: Final = 0.01
@@ -27,9 +28,12 @@ ACTIVATED: Final = frozenset({Operation.CONV, *DILATIONS})
 """Operations that take the activated state."""
 
 
-def norm(channels: int, *, affine: bool = True) -> nn.Module:
+class InstanceNorm(nn.InstanceNorm3d):
     """InstanceNorm over X, Y, Z."""
-    return nn.InstanceNorm3d(channels, affine=affine)
+
+    def forward(self, x_BCXYZ: Tensor) -> Tensor:
+        """Normalise each channel of each sample."""
+        return kernels.instance_norm(x_BCXYZ, self.weight, self.bias, self.eps)
 
 
 def activation() -> nn.Module:
@@ -44,11 +48,23 @@ class ConvNorm(nn.Module):
         super().__init__()
         padding = kernel_size // 2 if kernel_size % 2 else 0
         self.conv = nn.Conv3d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False)
-        self.norm = norm(out_channels)
+        self.norm = InstanceNorm(out_channels, affine=True)
 
     def forward(self, x_BCXYZ: Tensor) -> Tensor:
         """Convolve and normalise."""
         return self.norm(self.conv(x_BCXYZ))  # type: ignore[no-any-return]
+
+
+class DepthwiseConv(nn.Conv3d):
+    """Dilated 3x3x3 convolution of each channel by itself."""
+
+    def __init__(self, channels: int, *, stride: int, dilation: int) -> None:
+        options = {"stride": stride, "padding": dilation, "dilation": dilation}
+        super().__init__(channels, channels, 3, groups=channels, bias=False, **options)  # type: ignore[arg-type]
+
+    def forward(self, x_BCXYZ: Tensor) -> Tensor:
+        """Convolve each channel."""
+        return kernels.depthwise_conv(x_BCXYZ, self.weight, stride=self.stride[0], dilation=self.dilation[0])
 
 
 class SeparableConvNorm(nn.Module):
@@ -56,24 +72,43 @@ class SeparableConvNorm(nn.Module):
 
     def __init__(self, channels: int, *, stride: int, dilation: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv3d(
-            channels, channels, 3, stride=stride, padding=dilation, dilation=dilation, groups=channels, bias=False
-        )
+        self.depthwise = DepthwiseConv(channels, stride=stride, dilation=dilation)
         self.pointwise = nn.Conv3d(channels, channels, 1, bias=False)
-        self.norm = norm(channels)
+        self.norm = InstanceNorm(channels, affine=True)
 
     def forward(self, x_BCXYZ: Tensor) -> Tensor:
         """Convolve each channel, mix the channels, normalise."""
         return self.norm(self.pointwise(self.depthwise(x_BCXYZ)))  # type: ignore[no-any-return]
 
 
+class Pool(nn.Module):
+    """3x3x3 pooling, padded by one."""
+
+    def __init__(self, operation: Operation, *, stride: int) -> None:
+        super().__init__()
+        self._pool = kernels.max_pool if operation is Operation.MAX_POOL else kernels.average_pool
+        self._stride = stride
+
+    def forward(self, x_BCXYZ: Tensor) -> Tensor:
+        """Pool."""
+        return self._pool(x_BCXYZ, stride=self._stride)
+
+
+class Halve(nn.Module):
+    """2x2x2 average at stride two: the identity of a reduction cell."""
+
+    def forward(self, x_BCXYZ: Tensor) -> Tensor:
+        """Average."""
+        return kernels.halve(x_BCXYZ)
+
+
 class PoolNorm(nn.Module):
     """3x3x3 pooling and InstanceNorm without parameters."""
 
-    def __init__(self, pool: nn.Module, channels: int) -> None:
+    def __init__(self, pool: Pool, channels: int) -> None:
         super().__init__()
         self.pool = pool
-        self.norm = norm(channels, affine=False)
+        self.norm = InstanceNorm(channels)
 
     def forward(self, x_BCXYZ: Tensor) -> Tensor:
         """Pool and normalise."""
@@ -99,10 +134,8 @@ def make_operation(operation: Operation, channels: int, stride: int) -> nn.Modul
         return ConvNorm(channels, channels, stride=stride)
     if operation in DILATIONS:
         return SeparableConvNorm(channels, stride=stride, dilation=DILATIONS[operation])
-    if operation is Operation.MAX_POOL:
-        return PoolNorm(nn.MaxPool3d(3, stride=stride, padding=1), channels)
-    if operation is Operation.AVERAGE_POOL:
-        return PoolNorm(nn.AvgPool3d(3, stride=stride, padding=1, count_include_pad=False), channels)
+    if operation in (Operation.MAX_POOL, Operation.AVERAGE_POOL):
+        return PoolNorm(Pool(operation, stride=stride), channels)
     if operation is Operation.IDENTITY:
-        return nn.Identity() if stride == 1 else nn.AvgPool3d(2)
+        return nn.Identity() if stride == 1 else Halve()
     return Zero(stride)

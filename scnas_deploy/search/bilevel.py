@@ -48,8 +48,8 @@ class BilevelTask:
         self.steps_per_epoch = config.steps_per_epoch or max(1, len(weight_cases) // config.batch_size)
         self._config, self._device = config, pick_device()
         self._supernet = _make_supernet(config, plan).to(self._device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.alpha_TEO = _initial_alpha(config).to(self._device).requires_grad_()
-        """Architecture parameters: cell types, edges, operations."""
+        self.alpha_TEO = _initial_alpha(config).requires_grad_()
+        """Architecture parameters: cell types, edges, operations. On the CPU, where the draws are made."""
         self._weight_optimizer = torch.optim.Adam(
             self._supernet.parameters(), lr=config.weight_learning_rate, betas=config.weight_betas
         )

@@ -47,7 +47,7 @@ def draw_cell(alpha_EO: Tensor, tau: float, sampling: Sampling, generator: torch
     """Sample the operations of one cell type.
 
     Args:
-        alpha_EO: Architecture parameters of the cell type.
+        alpha_EO: Architecture parameters of the cell type, on the CPU.
         tau: Temperature of the Gumbel-softmax.
         sampling: How many operations an edge executes.
         generator: CPU generator; the same seed gives the same draws on every machine and rank.
@@ -60,13 +60,13 @@ def relax(alpha_EO: Tensor, tau: float, generator: torch.Generator) -> Tensor:
     """Return Z = softmax((alpha + eps) / tau) with eps ~ Gumbel(0, 1)."""
     uniform = torch.rand(alpha_EO.shape, generator=generator).clamp_(1e-20, 1 - 1e-7)
     gumbel = -torch.log(-torch.log(uniform))
-    return torch.softmax((alpha_EO + gumbel.to(alpha_EO.device)) / tau, dim=-1)
+    return torch.softmax((alpha_EO + gumbel) / tau, dim=-1)
 
 
 def _draw_edge(relaxed_O: Tensor, sampling: Sampling, generator: torch.Generator) -> EdgeDraw:
     if sampling == "full":
         return EdgeDraw(tuple(range(len(relaxed_O))), relaxed_O)
-    probability = relaxed_O.detach().cpu()
+    probability = relaxed_O.detach()
     if sampling == "one":
         index = int(torch.multinomial(probability, 1, generator=generator))
         straight_through = 1 + relaxed_O[index] - relaxed_O[index].detach()

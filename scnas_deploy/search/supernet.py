@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from scnas_deploy.networks import kernels
 from scnas_deploy.networks.cells import CellPlace
 from scnas_deploy.networks.chain import UChain
 from scnas_deploy.networks.genotype import EDGES, NUM_INPUTS, NUM_NODES, CellType, Operation
@@ -34,27 +35,30 @@ class MixedGraph(nn.Module):
     def forward(self, input_0: Tensor, input_1: Tensor, draw: CellDraw) -> Tensor:
         """Run the drawn operations and concatenate the nodes."""
         states = [_State(input_0), _State(input_1)]
-        contributions: list[list[Tensor]] = [[] for _ in range(NUM_NODES)]
+        contributions: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(NUM_NODES)]
         for (source, node), edge_draw, operations in zip(EDGES, draw, self.edges, strict=True):
             if node == len(states) - NUM_INPUTS + 1:
                 states.append(_State(self._sum(contributions[node - 1], input_0)))
             contributions[node] += self._run_edge(states[source], edge_draw, operations)  # type: ignore[arg-type]
         nodes = [state.value for state in states[NUM_INPUTS:]]
-        return torch.cat([*nodes, self._sum(contributions[-1], input_0)], dim=1)
+        return kernels.concatenate([*nodes, self._sum(contributions[-1], input_0)])
 
-    def _run_edge(self, state: "_State", draw: EdgeDraw, operations: nn.ModuleList) -> list[Tensor]:
-        results = []
-        for index, weight in zip(draw.operations, draw.weights, strict=True):
-            operation = self._operations[index]
-            if operation is Operation.ZERO:
-                continue
-            result = operations[index](state.activated if operation in ACTIVATED else state.value)
-            results.append(result * weight if draw.weights.requires_grad else result)
-        return results
+    def _run_edge(self, state: "_State", draw: EdgeDraw, operations: nn.ModuleList) -> list[tuple[Tensor, Tensor]]:
+        """Results and weights of the operations drawn; of zero, nothing is computed."""
+        drawn = [
+            (self._operations[index], index, weight)
+            for index, weight in zip(draw.operations, draw.weights, strict=True)
+        ]
+        return [
+            (operations[index](state.activated if operation in ACTIVATED else state.value), weight)
+            for operation, index, weight in drawn
+            if operation is not Operation.ZERO
+        ]
 
-    def _sum(self, contributions: list[Tensor], graph_input: Tensor) -> Tensor:
+    def _sum(self, contributions: list[tuple[Tensor, Tensor]], graph_input: Tensor) -> Tensor:
         if contributions:
-            return functools.reduce(torch.add, contributions)
+            results, weights = zip(*contributions, strict=True)
+            return kernels.weighted_sum(results, weights)
         step = self._stride_of_inputs
         return torch.zeros_like(graph_input[..., ::step, ::step, ::step])
 

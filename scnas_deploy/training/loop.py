@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from scnas_deploy.errors import ConfigError
 from scnas_deploy.training.checkpoint import State, load_checkpoint, save_checkpoint
-from scnas_deploy.training.memory import peak_bytes
+from scnas_deploy.training.memory import keep_freed_memory, peak_bytes
 from scnas_deploy.training.metrics_log import MetricsLog
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -83,6 +83,7 @@ class Loop:
         Raises:
             KeyboardInterrupt: After Ctrl-C, once the current step is done and saved.
         """
+        keep_freed_memory()
         total = self._task.num_epochs * self._task.steps_per_epoch
         self._task.begin(self._step, total - self._step)
         with interrupt_flag() as interrupted:

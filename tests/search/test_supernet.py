@@ -96,6 +96,18 @@ def copy_graph(mixed, fixed: FixedGraph, cell):
             fan.separable[fan.separable_nodes.index(node)].load_state_dict(source_module.state_dict())
 
 
+def test_the_weights_step_mixes_with_the_same_weights_as_the_architecture_step(supernet):
+    image, alpha = torch.randn(1, 1, 24, 24, 24), torch.randn(4, 14, 8)
+    fixed = supernet(image, draws_of("two", alpha=alpha))
+    learned = supernet(image, draws_of("two", alpha=alpha.clone().requires_grad_()))
+    torch.testing.assert_close(fixed, learned, rtol=1e-5, atol=1e-5)
+    halved = {
+        cell: tuple(EdgeDraw(edge.operations, edge.weights / 2) for edge in draw)
+        for cell, draw in draws_of("two", alpha=alpha).items()
+    }
+    assert not torch.allclose(fixed, supernet(image, halved), rtol=1e-2, atol=1e-2)
+
+
 def test_alpha_gets_a_gradient_where_two_operations_were_drawn(supernet):
     alpha = torch.zeros(4, 14, 8).requires_grad_()
     draws = draws_of("two", alpha=alpha)
