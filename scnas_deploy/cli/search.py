@@ -83,13 +83,14 @@ def _announce(config: "SearchConfig", preset: str, fold: int) -> None:
 
 
 def _print(genotype: "Genotype", run: "RunFolder") -> None:
-    from scnas_deploy.networks.genotype import CellType
+    from scnas_deploy.networks.genotype import CellType, ScnasArchitecture
 
-    found = genotype.provenance
+    found, architecture = genotype.provenance, genotype.architecture
+    assert isinstance(architecture, ScnasArchitecture)
     figures = f"{genotype.gmacs:.2f} GMAC a patch, entropy {found.final_entropy:.2f}"
     say(f"Searched {found.search_seconds:.0f} s on {found.device}; {figures}")
     for cell_type in CellType:
-        operations = genotype.architecture.cells.of(cell_type)
+        operations = architecture.cells.of(cell_type)
         counts = {operation: operations.count(operation) for operation in dict.fromkeys(operations)}
         say(f"  {cell_type:<10} " + ", ".join(f"{count} x {operation}" for operation, count in counts.items()))
     say(f"Wrote {run.path / 'genotype.json'}. Next: scnas train")

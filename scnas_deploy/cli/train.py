@@ -27,6 +27,10 @@ def train(
     stem_channels: Annotated[
         int | None, typer.Option("--stem-channels", min=4, help="Width of the network, a multiple of 4.")
     ] = None,
+    target_gmacs: Annotated[
+        float | None,
+        typer.Option("--target-gmacs", min=0.001, help="Choose the width nearest to this cost of a patch instead."),
+    ] = None,
     epochs: options.EpochsOption = None,
     steps_per_epoch: options.StepsOption = None,
     resume: options.ResumeOption = False,
@@ -43,13 +47,13 @@ def train(
 
     overrides = {"seed": seed, "stem_channels": stem_channels, "num_epochs": epochs, "steps_per_epoch": steps_per_epoch}
     if resume:
-        options.refuse_with_resume(genotype=genotype, preset=preset, fold=fold, **overrides)
+        options.refuse_with_resume(genotype=genotype, preset=preset, fold=fold, target_gmacs=target_gmacs, **overrides)
     else:
         overrides["seed"] = settings.train.seed if seed is None else seed
         chosen = options.pick_preset(preset, settings.train.preset)
-        _start(
-            run, project, genotype, chosen, settings.train.fold if fold is None else fold, _config(chosen, overrides)
-        )
+        config = _config(chosen, overrides)
+        held_out = settings.train.fold if fold is None else fold
+        _start(run, project, genotype, chosen, held_out, config, target_gmacs)
     record, plan, found = run.record(), run.plan(), run.genotype()
     config = load_config(TrainingConfig, record)
     split = fold_split([case.id for case in dataset.cases], record.fold)
@@ -73,18 +77,28 @@ def _config(preset: str, overrides: dict[str, int | None]) -> "TrainingConfig":
 
 
 def _start(
-    run: "RunFolder", project: Path, genotype: Path | None, preset: str, fold: int, config: "TrainingConfig"
+    run: "RunFolder",
+    project: Path,
+    genotype: Path | None,
+    preset: str,
+    fold: int,
+    config: "TrainingConfig",
+    target_gmacs: float | None,
 ) -> None:
     from scnas_deploy.data.plan import load_plan
     from scnas_deploy.networks.genotype import load_genotype
-    from scnas_deploy.training.run import at_width
+    from scnas_deploy.training.run import at_cost, at_width
     from scnas_deploy.training.runs import RunRecord, dump_config
 
     plan = load_plan(project / "plan.json")
     found = load_genotype(genotype or project / "runs" / "search" / "genotype.json")
     _note_origin(found, plan.dataset_fingerprint, fold)
-    record = RunRecord(kind="train", fold=fold, preset=preset, config=dump_config(config))
-    run.create(record, plan, at_width(found, config.stem_channels, plan))
+    if target_gmacs is None:
+        found = at_width(found, config.stem_channels, plan)
+    else:
+        found = at_cost(found, target_gmacs, plan)
+        config = dataclasses.replace(config, stem_channels=found.architecture.stem_channels)
+    run.create(RunRecord(kind="train", fold=fold, preset=preset, config=dump_config(config)), plan, found)
 
 
 def _note_origin(genotype: "Genotype", dataset_fingerprint: str, fold: int) -> None:

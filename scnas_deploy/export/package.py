@@ -24,6 +24,7 @@ from scnas_deploy.inference.manifest import Artefact, Manifest, MeasuredDice, Pa
 from scnas_deploy.inference.model import check_canary
 from scnas_deploy.inference.package import CANARY, GENOTYPE, MANIFEST, MODEL, PLAN, WEIGHTS, Canary
 from scnas_deploy.networks.genotype import Genotype
+from scnas_deploy.networks.weights import weights_of
 from scnas_deploy.types import PatchesBCXYZ
 
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
@@ -71,7 +72,7 @@ def export_package(
         PLAN: to_json(plan).encode(),
         GENOTYPE: to_json(genotype).encode(),
         MODEL: model,
-        WEIGHTS: save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}),
+        WEIGHTS: save({name: tensor.contiguous() for name, tensor in weights_of(network).items()}),
         CANARY: _canary_bytes(canary),
     }
     manifest = Manifest(

@@ -4,7 +4,9 @@ from torch import nn
 
 from scnas_deploy.networks.cells import FixedGraph
 from scnas_deploy.networks.chain import UChain
-from scnas_deploy.networks.genotype import Architecture
+from scnas_deploy.networks.genotype import Architecture, PlainConvUNetArchitecture, UResNetArchitecture
+from scnas_deploy.networks.plain_conv_unet import plain_conv_unet
+from scnas_deploy.networks.u_resnet import UResNet
 
 
 def build(architecture: Architecture, *, in_channels: int, num_classes: int) -> nn.Module:
@@ -17,10 +19,13 @@ def build(architecture: Architecture, *, in_channels: int, num_classes: int) -> 
 
     Returns:
         A module from (B, C, X, Y, Z) to logits (B, K, X, Y, Z), float32; X, Y and Z multiples of eight.
+
+    Raises:
+        MissingExtraError: Where nnU-Net's network is asked for and its package is not installed.
     """
-    return UChain(
-        lambda place: FixedGraph(architecture.cells.of(place.cell_type), place),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stem_channels=architecture.stem_channels,
-    )
+    shape = {"in_channels": in_channels, "num_classes": num_classes, "stem_channels": architecture.stem_channels}
+    if isinstance(architecture, UResNetArchitecture):
+        return UResNet(**shape)
+    if isinstance(architecture, PlainConvUNetArchitecture):
+        return plain_conv_unet(**shape)
+    return UChain(lambda place: FixedGraph(architecture.cells.of(place.cell_type), place), **shape)

@@ -3,6 +3,7 @@
 The unit is the multiply-accumulate (MAC), one multiplication and one addition, in 10^9: GMAC.
 """
 
+import functools
 from dataclasses import dataclass
 from math import prod
 
@@ -40,17 +41,46 @@ def count(architecture: Architecture, *, in_channels: int, num_classes: int, pat
     return count_module(network, patch)
 
 
+def fit_width(
+    architecture: Architecture, gmacs: float, *, in_channels: int, num_classes: int, patch_size: Shape3
+) -> Architecture:
+    """Return the architecture at the width, a multiple of four, whose cost comes nearest to a target.
+
+    Args:
+        architecture: What to widen or narrow.
+        gmacs: Multiply-accumulates of one patch to aim at, in 10^9.
+        in_channels: Channels of the patch.
+        num_classes: Classes, background included.
+        patch_size: Voxels along X, Y, Z.
+    """
+
+    @functools.cache
+    def distance(quarter: int) -> float:
+        wide = architecture.with_stem(4 * quarter)
+        return count(wide, in_channels=in_channels, num_classes=num_classes, patch_size=patch_size).gmacs - gmacs
+
+    low, high = 1, 2
+    while distance(high) < 0:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if distance(middle) < 0 else (low, middle)
+    return architecture.with_stem(4 * min((low, high), key=lambda quarter: abs(distance(quarter))))
+
+
 def count_module(network: nn.Module, patch_BCXYZ: Tensor) -> Complexity:
     """Count any module made of convolutions, on a patch of the module's own device."""
     macs = 0
     activations = 0
 
-    def observe(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+    def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs, activations
         activations += output.numel() * output.element_size()
         if isinstance(module, nn.Conv3d):
             per_output = module.in_channels // module.groups * prod(module.kernel_size)
             macs += output.numel() * per_output
+        if isinstance(module, nn.ConvTranspose3d):
+            macs += inputs[0].numel() * module.out_channels // module.groups * prod(module.kernel_size)
 
     leaves = [module for module in network.modules() if not list(module.children())]
     handles = [module.register_forward_hook(observe) for module in leaves]

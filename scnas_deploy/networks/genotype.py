@@ -106,8 +106,42 @@ class ScnasArchitecture(Frozen):
         return ScnasArchitecture(cells=self.cells, stem_channels=stem_channels)
 
 
-Architecture = ScnasArchitecture
-"""The tagged union of architectures, told apart by ``kind``."""
+class UResNetArchitecture(Frozen):
+    """3D U-ResNet, the paper's baseline: nothing in it is searched."""
+
+    kind: Literal["u_resnet"] = "u_resnet"
+    stem_channels: PositiveInt = 32
+    """Channels at full resolution; each of the three levels below doubles them."""
+
+    @property
+    def structure_hash(self) -> str:
+        """SHA-256 of the kind, the same at every width."""
+        return sha256_of(self.kind.encode())
+
+    def with_stem(self, stem_channels: int) -> "UResNetArchitecture":
+        """Return the same structure at another width."""
+        return UResNetArchitecture(stem_channels=stem_channels)
+
+
+class PlainConvUNetArchitecture(Frozen):
+    """nnU-Net's own network with four stages, as it plans for patches of 40 x 56 x 40."""
+
+    kind: Literal["plain_conv_unet"] = "plain_conv_unet"
+    stem_channels: PositiveInt = 32
+    """Channels at full resolution; each of the three levels below doubles them."""
+
+    @property
+    def structure_hash(self) -> str:
+        """SHA-256 of the kind, the same at every width."""
+        return sha256_of(self.kind.encode())
+
+    def with_stem(self, stem_channels: int) -> "PlainConvUNetArchitecture":
+        """Return the same structure at another width."""
+        return PlainConvUNetArchitecture(stem_channels=stem_channels)
+
+
+Architecture = ScnasArchitecture | UResNetArchitecture | PlainConvUNetArchitecture
+"""The union of architectures, told apart by ``kind``."""
 
 
 class Provenance(Frozen):
@@ -134,7 +168,7 @@ class Genotype(Frozen):
     """genotype.json, schema 1."""
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
-    architecture: Architecture
+    architecture: Annotated[Architecture, Field(discriminator="kind")]
     gmacs: float | None = None
     """Multiply-accumulates of one patch, in 10^9, at this width."""
     num_parameters: int | None = None

@@ -12,14 +12,22 @@ from scnas_deploy.data.plan import Plan
 from scnas_deploy.errors import FormatError
 from scnas_deploy.files import atomic_path
 from scnas_deploy.networks.builder import build
-from scnas_deploy.networks.complexity import count
+from scnas_deploy.networks.complexity import count, fit_width
 from scnas_deploy.networks.genotype import Architecture, Genotype
+from scnas_deploy.networks.weights import load_weights, weights_of
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.prepared import PreparedCase
 from scnas_deploy.training.seeding import derive_seed
 from scnas_deploy.training.trainer import TrainingConfig, TrainingTask
 
 WEIGHTS = "weights.safetensors"
+
+
+def at_cost(genotype: Genotype, gmacs: float, plan: Plan) -> Genotype:
+    """Return the genotype at the width whose cost on the plan's patch comes nearest to ``gmacs``."""
+    shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
+    wide = fit_width(genotype.architecture, gmacs, **shape, patch_size=plan.patch_size)
+    return at_width(genotype, wide.stem_channels, plan)
 
 
 def at_width(genotype: Genotype, stem_channels: int, plan: Plan) -> Genotype:
@@ -61,7 +69,7 @@ def train(
     task = TrainingTask(network, config, plan, training, validation)
     Loop(task, folder, resume=resume, progress=progress).run()
     with atomic_path(folder / WEIGHTS) as temporary:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, temporary)
+        save_file({name: tensor.contiguous().cpu() for name, tensor in weights_of(network).items()}, temporary)
     return network.cpu().eval()
 
 
@@ -88,7 +96,7 @@ def load_network(folder: Path, genotype: Genotype, plan: Plan) -> nn.Module:
         )
     network = build_network(genotype.architecture, plan)
     try:
-        network.load_state_dict(load_file(path))
+        load_weights(network, load_file(path))
     except (SafetensorError, RuntimeError) as error:
         raise FormatError(
             path, expected="this genotype's weights", found=str(error).splitlines()[0], remedy="Train it again"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import PolynomialLR, ReduceLROnPlateau
 
 from scnas_deploy.data.plan import Plan
+from scnas_deploy.networks.weights import load_weights, weights_of
 from scnas_deploy.training.augmentation import NO_AUGMENTATION, Augmentation, AugmentationConfig
 from scnas_deploy.training.checkpoint import State
 from scnas_deploy.training.losses import jaccard_distance
@@ -117,14 +118,14 @@ class TrainingTask:
     def state(self) -> State:
         """Network, optimizer and schedule."""
         return {
-            "network": self.network.state_dict(),
+            "network": weights_of(self.network),
             "optimizer": self._optimizer.state_dict(),
             "schedule": schedule_state(self._schedule),
         }
 
     def restore(self, state: State) -> None:
         """Load network, optimizer and schedule."""
-        self.network.load_state_dict(state["network"])
+        load_weights(self.network, state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
 

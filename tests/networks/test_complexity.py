@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from scnas_deploy.networks.builder import build
-from scnas_deploy.networks.complexity import count
+from scnas_deploy.networks.complexity import count, fit_width
 from scnas_deploy.networks.genotype import NUM_EDGES, Operation
 from tests.conftest import make_genotype
 
@@ -45,3 +45,15 @@ def test_parameters_and_activations_are_those_of_the_real_network(varied_genotyp
             module.register_forward_hook(lambda _m, _i, output: outputs.append(output.nbytes))
     network(torch.zeros(1, 1, 24, 24, 24))
     assert cost.activation_bytes == sum(outputs)
+
+
+@pytest.mark.parametrize("gmacs", [0.05, 1.0, 19.1])
+def test_the_fitted_width_comes_nearest_to_the_target(varied_genotype, gmacs):
+    shape = {"in_channels": 1, "num_classes": 3, "patch_size": (40, 56, 40)}
+    fitted = fit_width(varied_genotype.architecture, gmacs, **shape)
+    distances = {
+        width: abs(count(fitted.with_stem(width), **shape).gmacs - gmacs)
+        for width in (fitted.stem_channels - 4, fitted.stem_channels, fitted.stem_channels + 4)
+        if width > 0
+    }
+    assert min(distances, key=distances.get) == fitted.stem_channels
