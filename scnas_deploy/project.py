@@ -49,7 +49,7 @@ class PlanSettings(Frozen):
 class SearchSettings(Frozen):
     """``[search]``."""
 
-    preset: Literal["auto", "paper", "cpu"] = "auto"
+    preset: Literal["auto", "paper", "fast", "cpu"] = "auto"
     fold: Annotated[int, Field(ge=0, le=4)] = 0
     seed: int = 0
 
@@ -57,7 +57,7 @@ class SearchSettings(Frozen):
 class TrainSettings(Frozen):
     """``[train]``."""
 
-    preset: Literal["auto", "paper", "cpu"] = "auto"
+    preset: Literal["auto", "paper", "fast", "cpu"] = "auto"
     fold: Annotated[int, Field(ge=0, le=4)] = 0
     seed: int = 0
 
@@ -116,8 +116,8 @@ def save_project(folder: Path, project: Project) -> None:
     document.add("labels", _entries(project.labels, 'Mask values; code = ["78961009", "SCT", "Spleen"] adds a term.'))
     document.add("channels", _entries(project.channels, 'normalisation: "zscore", or "ct" for calibrated units.'))
     document.add("plan", _settings(project.plan, "Overrides: spacing_mm, patch_size, mirror_axes, crop, memory_gib."))
-    document.add("search", _settings(project.search, 'preset: "auto", "paper" (GPU) or "cpu".'))
-    document.add("train", _settings(project.train, 'preset: "auto", "paper" (GPU) or "cpu"; fold 0 to 4.'))
+    document.add("search", _settings(project.search, 'preset: "auto", "paper" (GPU), "fast" or "cpu".'))
+    document.add("train", _settings(project.train, 'preset: "auto", "paper" (GPU), "fast" or "cpu"; fold 0 to 4.'))
     write_text(folder / PROJECT_FILE, tomlkit.dumps(document))
 
 

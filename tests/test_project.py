@@ -132,7 +132,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         (MINIMAL + "[plan]\nmemory_gib = 0\n", "plan.memory_gib"),
         (MINIMAL + "[plan]\ncrop = 'brain'\n", "plan.crop"),
         (MINIMAL + "[train]\nfold = 5\n", "train.fold"),
-        (MINIMAL + "[search]\npreset = 'fast'\n", "search.preset"),
+        (MINIMAL + "[search]\npreset = 'slow'\n", "search.preset"),
         (MINIMAL + "[labels]\n1 = {name = 'a', color = 'red'}\n", "labels.1.color"),
         (MINIMAL + "[labels]\none = {name = 'a', color = '#ff0000'}\n", "labels.one"),
         (MINIMAL + "[channels]\n0 = {name = 'a', normalisation = 'minmax'}\n", "channels.0.normalisation"),

@@ -19,7 +19,7 @@ ProjectOption = Annotated[Path, typer.Option("--project", help="Working folder w
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
 PresetOption = Annotated[
-    str | None, typer.Option("--preset", help="paper, cpu, or auto (paper with a GPU, cpu without).")
+    str | None, typer.Option("--preset", help="paper, fast, cpu, or auto (paper with a GPU, cpu without).")
 ]
 FoldOption = Annotated[
     int | None, typer.Option("--fold", min=0, max=4, help="Which of nnU-Net's five folds is held out.")

@@ -1,8 +1,9 @@
 """scnas search: find a genotype."""
 
 import dataclasses
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,29 @@ if TYPE_CHECKING:
     from scnas_deploy.training.runs import RunFolder
 
 
+class Sampling(StrEnum):
+    """How many operations an edge executes in a step."""
+
+    TWO = "two"
+    TOP2 = "top2"
+    ONE = "one"
+    FULL = "full"
+
+
+class Betas(StrEnum):
+    """The readings of "(0.1, 0.001)"."""
+
+    COMPLEMENT = "complement"
+    LITERAL = "literal"
+
+
+class TauSchedule(StrEnum):
+    """How the temperature falls."""
+
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
 def search(
     project: options.ProjectOption = Path(),
     name: Annotated[str, typer.Option("--name", help="Name of the run, a folder in runs/.")] = "search",
@@ -23,6 +47,13 @@ def search(
     seed: options.SeedOption = None,
     epochs: options.EpochsOption = None,
     steps_per_epoch: options.StepsOption = None,
+    sampling: Annotated[
+        Sampling | None, typer.Option("--sampling", help="Operations an edge executes: two draws (the paper), ...")
+    ] = None,
+    betas: Annotated[
+        Betas | None, typer.Option("--betas", help="Reading of the paper's Adam betas for the weights.")
+    ] = None,
+    tau: Annotated[TauSchedule | None, typer.Option("--tau", help="How the temperature falls.")] = None,
     resume: options.ResumeOption = False,
     json: options.JsonOption = False,
 ) -> None:
@@ -30,17 +61,24 @@ def search(
     options.require_training()
     settings, dataset = options.open_project(project)
     run = options.run_folder(project, name)
-    from scnas_deploy.search.config import SearchConfig
+    from scnas_deploy.search.config import BETAS, SearchConfig
     from scnas_deploy.search.run import search as run_search
     from scnas_deploy.training.folds import fold_split
     from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.runs import load_config
 
+    overrides = {
+        "num_epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+        "sampling": None if sampling is None else sampling.value,
+        "weight_betas": None if betas is None else BETAS[betas],
+        "tau_schedule": None if tau is None else tau.value,
+    }
     if resume:
-        options.refuse_with_resume(preset=preset, fold=fold, seed=seed, epochs=epochs, steps_per_epoch=steps_per_epoch)
+        options.refuse_with_resume(preset=preset, fold=fold, seed=seed, **overrides)
     else:
         chosen = options.pick_preset(preset, settings.search.preset)
-        config = _config(chosen, settings.search.seed if seed is None else seed, epochs, steps_per_epoch)
+        config = _config(chosen, settings.search.seed if seed is None else seed, overrides)
         _start(run, project, chosen, settings.search.fold if fold is None else fold, config)
     record, plan = run.record(), run.plan()
     config = load_config(SearchConfig, record)
@@ -56,13 +94,11 @@ def search(
         _print(genotype, run)
 
 
-def _config(preset: str, seed: int, epochs: int | None, steps: int | None) -> "SearchConfig":
+def _config(preset: str, seed: int, overrides: dict[str, Any]) -> "SearchConfig":
     from scnas_deploy.search.config import PRESETS
 
-    config = dataclasses.replace(PRESETS[preset], seed=seed)
-    if epochs is not None:
-        config = dataclasses.replace(config, num_epochs=epochs)
-    return config if steps is None else dataclasses.replace(config, steps_per_epoch=steps)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return dataclasses.replace(PRESETS[preset], seed=seed, **given)
 
 
 def _start(run: "RunFolder", project: Path, preset: str, fold: int, config: "SearchConfig") -> None:
@@ -88,6 +124,8 @@ def _print(genotype: "Genotype", run: "RunFolder") -> None:
     found, architecture = genotype.provenance, genotype.architecture
     assert isinstance(architecture, ScnasArchitecture)
     figures = f"{genotype.gmacs:.2f} GMAC a patch, entropy {found.final_entropy:.2f}"
+    for text in found.warnings:
+        note(f"warning: {text}.")
     say(f"Searched {found.search_seconds:.0f} s on {found.device}; {figures}")
     for cell_type in CellType:
         operations = architecture.cells.of(cell_type)

@@ -11,6 +11,7 @@ from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import EngineError, FingerprintError
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.select import open_engine
+from scnas_deploy.inference.mirroring import MirroringEngine
 from scnas_deploy.inference.package import Canary, ModelPackage, open_package
 from scnas_deploy.inference.predictor import Predictor, Progress
 from scnas_deploy.inference.segmentation import Segmentation
@@ -28,12 +29,15 @@ class Model:
     engine_reason: str
     """Why this engine was taken."""
 
-    def segment(self, volume: Volume, *, force: bool = False, progress: Progress | None = None) -> Segmentation:
+    def segment(
+        self, volume: Volume, *, force: bool = False, mirror: bool = False, progress: Progress | None = None
+    ) -> Segmentation:
         """Segment a study.
 
         Args:
             volume: The study.
             force: Segment it even where it lies outside of what the model was made for.
+            mirror: Average over the mirror images along the plan's mirror axes.
             progress: Called with patches done and in all; may raise to stop.
 
         Returns:
@@ -55,14 +59,15 @@ class Model:
                 remedy="Choose a model made for such studies, or override with --force and check the result",
             )
         image, way_back = prepare(volume, plan)
-        labels = way_back.restore(Predictor(self.engine, plan).predict(image, progress))
+        engine = MirroringEngine(self.engine, plan.mirror_axes) if mirror else self.engine
+        labels = way_back.restore(Predictor(engine, plan).predict(image, progress))
         return Segmentation(
             labels_XYZ=labels,
             study=volume,
             labels=plan.labels,
             model_name=self.package.manifest.name,
             model_digest=self.package.digest,
-            engine=self.engine.name,
+            engine=engine.name,
             outside_limits=outside,
         )
 

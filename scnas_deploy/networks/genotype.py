@@ -162,6 +162,8 @@ class Provenance(Frozen):
     """Highest memory of the search process (CPU: resident set; CUDA: allocated)."""
     final_entropy: float | None = None
     """Mean entropy of the architecture parameters in nats; ln(number of operations) is undecided."""
+    warnings: tuple[str, ...] = ()
+    """What the search's monitor found wrong at its end, a collapse for instance."""
 
 
 class Genotype(Frozen):

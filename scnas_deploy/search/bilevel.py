@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.genotype import NUM_EDGES, CellType
 from scnas_deploy.search.config import SearchConfig
-from scnas_deploy.search.derivation import mean_entropy
+from scnas_deploy.search.monitor import Monitor
 from scnas_deploy.search.sampling import CellDraw, draw_cell, temperature
 from scnas_deploy.search.supernet import Supernet
 from scnas_deploy.training.augmentation import Augmentation
@@ -63,6 +63,7 @@ class BilevelTask:
             for part, cases in (("weights", weight_cases), ("architecture", architecture_cases))
         }
         self._batches: dict[str, Iterator[Sample]] = {}
+        self.monitor = Monitor(config.operations)
         self._alpha_losses = 0.0
         self._single_edges = 0
 
@@ -84,21 +85,22 @@ class BilevelTask:
         return loss.item()
 
     def finish_epoch(self, epoch: int, mean_loss: float) -> dict[str, Any]:
-        """Adjust the weights' learning rate; report loss, temperature, entropy and edges without gradient."""
+        """Adjust the weights' learning rate; report loss, temperature and what the monitor saw."""
         self._schedule.step(mean_loss)
         record = {
             "architecture_loss": self._alpha_losses / self.steps_per_epoch,
             "learning_rate": self._weight_optimizer.param_groups[0]["lr"],
             "tau": self._tau((epoch + 1) * self.steps_per_epoch - 1),
-            "alpha_entropy": mean_entropy(self.alpha_TEO),
+            **self.monitor.observe(self.alpha_TEO),
             "edges_without_alpha_gradient": self._single_edges / (self.steps_per_epoch * len(CellType) * NUM_EDGES),
         }
         self._alpha_losses, self._single_edges = 0.0, 0
         return record
 
     def is_finished(self) -> bool:
-        """The search runs to its last epoch."""
-        return False
+        """Whether the strongest operations have not changed for as many epochs as the settings ask."""
+        limit = self._config.stop_after_stable_epochs
+        return limit is not None and self.monitor.stable_epochs >= limit
 
     def state(self) -> State:
         """Weights, architecture, optimizers, schedule and the running figures of the epoch."""
@@ -108,6 +110,7 @@ class BilevelTask:
             "weight_optimizer": self._weight_optimizer.state_dict(),
             "alpha_optimizer": self._alpha_optimizer.state_dict(),
             "schedule": schedule_state(self._schedule),
+            "monitor": self.monitor.state(),
             "alpha_losses": self._alpha_losses,
             "single_edges": self._single_edges,
         }
@@ -119,6 +122,7 @@ class BilevelTask:
         self._weight_optimizer.load_state_dict(state["weight_optimizer"])
         self._alpha_optimizer.load_state_dict(state["alpha_optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        self.monitor.restore(state["monitor"])
         self._alpha_losses, self._single_edges = state["alpha_losses"], state["single_edges"]
 
     def _loss(self, part: Part, number: int) -> Tensor:
@@ -142,7 +146,8 @@ class BilevelTask:
 
     def _tau(self, number: int) -> float:
         config = self._config
-        return temperature(number, self.num_epochs * self.steps_per_epoch, config.tau_start, config.tau_end)
+        num_steps = self.num_epochs * self.steps_per_epoch
+        return temperature(number, num_steps, config.tau_start, config.tau_end, config.tau_schedule)
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

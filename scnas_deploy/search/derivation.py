@@ -1,6 +1,5 @@
 """From architecture parameters to a genotype."""
 
-import torch
 from torch import Tensor
 
 from scnas_deploy.networks.genotype import EDGES, NUM_INPUTS, CellType, Operation, ScnasCells, is_connected
@@ -17,12 +16,6 @@ def derive_cells(alpha_TEO: Tensor, operations: tuple[Operation, ...]) -> ScnasC
         for cell_type, alpha_EO in zip(CellType, alpha_TEO.detach().cpu(), strict=True)
     }
     return ScnasCells(**cells)
-
-
-def mean_entropy(alpha_TEO: Tensor) -> float:
-    """Mean entropy of the edges' softmax in nats; ln(O) is undecided, 0 decided."""
-    probability = torch.softmax(alpha_TEO.detach().double(), dim=-1)
-    return float(torch.special.entr(probability).sum(-1).mean())
 
 
 def _derive_cell(alpha_EO: Tensor, operations: tuple[Operation, ...]) -> tuple[Operation, ...]:

@@ -11,7 +11,8 @@ from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture
 from scnas_deploy.search.bilevel import BilevelTask
 from scnas_deploy.search.config import SearchConfig
-from scnas_deploy.search.derivation import derive_cells, mean_entropy
+from scnas_deploy.search.derivation import derive_cells
+from scnas_deploy.search.monitor import mean_entropy
 from scnas_deploy.training.folds import search_split
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.memory import peak_bytes
@@ -60,6 +61,7 @@ def search(
             search_seconds=round(loop.seconds, 1),
             device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
             peak_bytes=peak_bytes(),
+            warnings=task.monitor.warnings,
             final_entropy=round(mean_entropy(task.alpha_TEO), 4),
         ),
     )

@@ -24,6 +24,10 @@ Sampling = Literal["two", "top2", "one", "full"]
 """
 
 
+TauSchedule = Literal["linear", "exponential"]
+"""How tau falls: 'linear' as in GDAS, or by the same factor each step. The paper does not state it."""
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeDraw:
     """What one edge executes."""
@@ -82,6 +86,7 @@ def _draw_edge(relaxed_O: Tensor, sampling: Sampling, generator: torch.Generator
     return EdgeDraw(indices, chosen / chosen.sum())
 
 
-def temperature(step: int, num_steps: int, start: float, end: float) -> float:
-    """Linear annealing of tau over the search, as in GDAS; the paper does not state its schedule."""
-    return start + (end - start) * min(1.0, step / max(1, num_steps - 1))
+def temperature(step: int, num_steps: int, start: float, end: float, schedule: TauSchedule = "linear") -> float:
+    """Anneal tau over the search from ``start`` at the first step to ``end`` at the last."""
+    done = min(1.0, step / max(1, num_steps - 1))
+    return start + (end - start) * done if schedule == "linear" else start * (end / start) ** done

@@ -48,6 +48,15 @@ class TrainingConfig:
 
 PRESETS: dict[str, TrainingConfig] = {
     "paper": TrainingConfig(num_workers=8),
+    "fast": TrainingConfig(
+        stem_channels=32,
+        batch_size=4,
+        learning_rate=2e-3,
+        schedule="polynomial",
+        num_epochs=100,
+        steps_per_epoch=100,
+        num_workers=4,
+    ),
     "cpu": TrainingConfig(
         stem_channels=16,
         batch_size=4,
@@ -59,7 +68,7 @@ PRESETS: dict[str, TrainingConfig] = {
         foreground=0.9,
     ),
 }
-"""'cpu' is a short run for two cores: narrow, few steps, the learning rate decaying to zero."""
+"""'fast' takes 10,000 steps and 'cpu' 200, both narrower than the paper and with a rate that decays to zero."""
 
 
 def pick_device() -> torch.device:

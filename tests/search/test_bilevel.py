@@ -7,7 +7,7 @@ import torch
 
 from scnas_deploy.networks.genotype import Operation
 from scnas_deploy.search.bilevel import BilevelTask
-from scnas_deploy.search.config import PRESETS, SearchConfig
+from scnas_deploy.search.config import BETAS, PRESETS, SearchConfig
 from scnas_deploy.training.prepared import PreparedCases
 
 
@@ -66,6 +66,14 @@ def test_an_epochs_figures_say_how_decided_the_search_is(cases, phantom_plan):
     assert record["tau"] == 0.01
 
 
+def test_a_search_ends_early_once_nothing_changes_any_more(cases, phantom_plan):
+    task = make_task(cases, phantom_plan, stop_after_stable_epochs=2)
+    for epoch in range(3):
+        assert not task.is_finished()
+        task.finish_epoch(epoch, 0.5)
+    assert task.is_finished()
+
+
 def test_the_paper_preset_has_the_papers_settings():
     config = PRESETS["paper"]
     assert set(config.operations) == set(Operation)
@@ -73,6 +81,8 @@ def test_the_paper_preset_has_the_papers_settings():
     assert (config.weight_learning_rate, config.weight_betas) == (0.025, (0.9, 0.999))
     assert (config.alpha_learning_rate, config.alpha_betas) == (0.003, (0.5, 0.999))
     assert (config.plateau_factor, config.plateau_epochs, config.sampling) == (0.1, 20, "two")
+    assert config.stop_after_stable_epochs is None
+    assert BETAS == {"complement": config.weight_betas, "literal": (0.1, 0.001)}
 
 
 @pytest.mark.gpu
@@ -81,4 +91,3 @@ def test_a_search_step_runs_on_the_gpu(cases, phantom_plan):
     task = make_task(cases, phantom_plan)
     task.begin(0, 1)
     assert 0 < task.step(0) < 1
-    assert task.alpha_TEO.is_cuda

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from scnas_deploy.networks.genotype import EDGES, CellType, Operation
-from scnas_deploy.search.derivation import derive_cells, mean_entropy
+from scnas_deploy.search.derivation import derive_cells
+from scnas_deploy.search.monitor import mean_entropy
 
 OPERATIONS = tuple(Operation)
 

@@ -1,0 +1,38 @@
+"""Mirror images are turned back before they are averaged."""
+
+import numpy as np
+import pytest
+
+from scnas_deploy.inference.mirroring import MirroringEngine
+from tests.inference.conftest import EngineFake
+
+
+def ramp_along(axis):
+    """An engine that prefers one end of an axis: two classes, the second rising along it."""
+
+    def answer(patches_BCXYZ):
+        size = patches_BCXYZ.shape[axis + 2]
+        rising = np.arange(size).reshape([-1 if a == axis else 1 for a in range(3)])
+        second = patches_BCXYZ[:, :1] + rising
+        return np.concatenate([patches_BCXYZ[:, :1], second], axis=1)
+
+    return answer
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_what_leans_to_one_side_is_evened_out(axis):
+    patches = np.random.default_rng(0).normal(size=(2, 1, 4, 6, 8)).astype(np.float32)
+    logits = MirroringEngine(EngineFake(ramp_along(axis)), (0, 1, 2)).run(patches)
+    np.testing.assert_allclose(logits[:, 0], patches[:, 0], rtol=1e-5)
+    middle = (patches.shape[axis + 2] - 1) / 2
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], middle, rtol=1e-5)
+
+
+def test_only_the_named_axes_are_mirrored():
+    engine = EngineFake(ramp_along(0))
+    patches = np.zeros((1, 1, 4, 4, 4), np.float32)
+    logits = MirroringEngine(engine, (1, 2)).run(patches)
+    np.testing.assert_allclose(logits[0, 1, :, 0, 0], np.arange(4))
+    assert len(engine.batches) == 4
+    assert MirroringEngine(engine, ()).run(patches).shape == (1, 2, 4, 4, 4)
+    assert "8 ways" in MirroringEngine(engine, (0, 1, 2)).name

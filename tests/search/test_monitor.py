@@ -1,0 +1,56 @@
+"""The monitor tells a search that decides from one that collapses or stands still."""
+
+import pytest
+import torch
+
+from scnas_deploy.networks.genotype import Operation
+from scnas_deploy.search.monitor import Monitor
+
+OPERATIONS = tuple(Operation)
+
+
+def alpha_choosing(*operations):
+    """Architecture parameters whose strongest operations are these, in turns."""
+    alpha = torch.zeros(4, 14, 8)
+    for edge in range(4 * 14):
+        alpha.view(-1, 8)[edge, OPERATIONS.index(operations[edge % len(operations)])] = 5
+    return alpha
+
+
+def test_a_collapse_to_identity_is_warned_of():
+    monitor = Monitor(OPERATIONS)
+    record = monitor.observe(alpha_choosing(Operation.IDENTITY, Operation.CONV))
+    assert record["identity_fraction"] == 0.5
+    assert record["zero_fraction"] == 0
+    assert "identity is the strongest operation of 50% of the edges" in monitor.warnings[0]
+
+
+def test_a_varied_architecture_is_not():
+    monitor = Monitor(OPERATIONS)
+    monitor.observe(alpha_choosing(*OPERATIONS))
+    assert not monitor.warnings
+
+
+def test_stable_epochs_count_while_nothing_changes():
+    monitor = Monitor(OPERATIONS)
+    counts = [monitor.observe(alpha_choosing(Operation.CONV))["stable_epochs"] for _ in range(3)]
+    assert counts == [0, 1, 2]
+    changed = alpha_choosing(Operation.CONV)
+    changed[0, 0] = torch.arange(8)
+    record = monitor.observe(changed)
+    assert record["stable_epochs"] == 0
+    assert record["unchanged_fraction"] == pytest.approx(55 / 56)
+
+
+def test_a_resumed_monitor_goes_on_counting():
+    first, second = Monitor(OPERATIONS), Monitor(OPERATIONS)
+    for _ in range(3):
+        first.observe(alpha_choosing(Operation.ZERO))
+    second.restore(first.state())
+    assert second.warnings == first.warnings
+    assert second.observe(alpha_choosing(Operation.ZERO)) == first.observe(alpha_choosing(Operation.ZERO))
+
+
+def test_a_space_without_identity_has_none():
+    monitor = Monitor((Operation.CONV, Operation.MAX_POOL))
+    assert monitor.observe(torch.zeros(4, 14, 2))["identity_fraction"] == 0
