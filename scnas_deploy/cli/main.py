@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from scnas_deploy.cli import baseline, doctor, evaluate, export, init, models, search, segment, train
+from scnas_deploy.cli import baseline, doctor, draw, evaluate, export, init, models, search, segment, train
 from scnas_deploy.errors import ScnasError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app.command("baseline")(baseline.baseline)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
+app.command("draw")(draw.draw)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from scnas_deploy.networks.genotype import Operation
+from scnas_deploy.networks.genotype import CellType, Operation
 
 COLLAPSED: Final = 0.5
 """Share of edges from which identity, or zero, counts as a collapse."""
@@ -31,12 +31,13 @@ class Monitor:
         self.warnings: tuple[str, ...] = ()
         """What is wrong with the architecture as it stands."""
 
-    def observe(self, alpha_TEO: Tensor) -> dict[str, float | int]:
+    def observe(self, alpha_TEO: Tensor) -> dict[str, Any]:
         """Look at the architecture parameters at the end of an epoch.
 
         Returns:
             ``entropy`` of the edges' softmax in nats, ``identity_fraction`` and ``zero_fraction`` of the edges,
-            ``unchanged_fraction`` of the edges since the epoch before, and ``stable_epochs``.
+            ``unchanged_fraction`` of the edges since the epoch before, ``stable_epochs``, and ``probability``:
+            the mean of each cell type's edges' softmax, by operation.
         """
         strongest = alpha_TEO.detach().argmax(dim=-1).flatten().tolist()
         unchanged = sum(old == new for old, new in zip(self._strongest, strongest, strict=False)) / len(strongest)
@@ -54,6 +55,7 @@ class Monitor:
             "zero_fraction": shares[Operation.ZERO],
             "unchanged_fraction": unchanged,
             "stable_epochs": self.stable_epochs,
+            "probability": self._probability(alpha_TEO),
         }
 
     def state(self) -> dict[str, Any]:
@@ -64,6 +66,13 @@ class Monitor:
         """Load what :meth:`state` gave."""
         self._strongest, self.stable_epochs = state["strongest"], state["stable_epochs"]
         self.warnings = tuple(state["warnings"])
+
+    def _probability(self, alpha_TEO: Tensor) -> dict[str, dict[str, float]]:
+        mean_TO = torch.softmax(alpha_TEO.detach().double(), dim=-1).mean(dim=1)
+        return {
+            cell_type.value: {op.value: round(p, 6) for op, p in zip(self._operations, mean_O.tolist(), strict=True)}
+            for cell_type, mean_O in zip(CellType, mean_TO, strict=True)
+        }
 
     def _share(self, operation: Operation) -> float:
         if operation not in self._operations:

@@ -15,6 +15,7 @@ OPTIONS = {
     "evaluate": {"--project", "--name", "-m", "--model", "--fold", "--engine", "--json"},
     "export": {"--project", "--name", "--as", "-o", "--output", "--install", "--no-install"},
     "segment": {"study", "-m", "--model", "-o", "--output", "--engine", "--threads", "--mirror", "--force", "--json"},
+    "draw": {"source", "-o", "--output"},
     "models": {"--json"},
     "models install": {"package"},
     "models default": {"name"},

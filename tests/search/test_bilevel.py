@@ -82,7 +82,7 @@ def test_the_paper_preset_has_the_papers_settings():
     assert (config.alpha_learning_rate, config.alpha_betas) == (0.003, (0.5, 0.999))
     assert (config.plateau_factor, config.plateau_epochs, config.sampling) == (0.1, 20, "two")
     assert config.stop_after_stable_epochs is None
-    assert BETAS == {"complement": config.weight_betas, "literal": (0.1, 0.001)}
+    assert {"complement": config.weight_betas, "literal": (0.1, 0.001)} == BETAS
 
 
 @pytest.mark.gpu

@@ -51,6 +51,14 @@ def test_a_resumed_monitor_goes_on_counting():
     assert second.observe(alpha_choosing(Operation.ZERO)) == first.observe(alpha_choosing(Operation.ZERO))
 
 
+def test_the_share_of_each_operation_is_followed_by_cell_type():
+    probability = Monitor(OPERATIONS).observe(torch.zeros(4, 14, 8))["probability"]
+    assert list(probability) == ["reduction", "encoder", "expansion", "decoder"]
+    for shares in probability.values():
+        assert list(shares) == [operation.value for operation in OPERATIONS]
+        assert sum(shares.values()) == pytest.approx(1)
+
+
 def test_a_space_without_identity_has_none():
     monitor = Monitor((Operation.CONV, Operation.MAX_POOL))
     assert monitor.observe(torch.zeros(4, 14, 2))["identity_fraction"] == 0

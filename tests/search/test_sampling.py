@@ -1,5 +1,6 @@
 """Operation sampling does what Algorithm 1 says."""
 
+import itertools
 import math
 
 import pytest
@@ -94,6 +95,4 @@ def test_an_exponential_schedule_falls_by_the_same_factor_each_step():
     steps = [temperature(step, 5, 10.0, 0.1, "exponential") for step in range(5)]
     assert steps[0] == 10.0
     assert steps[-1] == pytest.approx(0.1)
-    assert [later / earlier for earlier, later in zip(steps, steps[1:], strict=False)] == pytest.approx(
-        [0.01**0.25] * 4
-    )
+    assert [later / earlier for earlier, later in itertools.pairwise(steps)] == pytest.approx([0.01**0.25] * 4)

@@ -1,0 +1,88 @@
+"""How a search or a training went, epoch by epoch, from its metrics.jsonl."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from scnas_deploy.drawing.cells import COLORS, NAMES
+from scnas_deploy.errors import FormatError
+from scnas_deploy.extras import require
+from scnas_deploy.networks.genotype import CellType, Operation
+from scnas_deploy.training.metrics_log import read_metrics
+
+Record = dict[str, Any]
+
+
+def draw_curves(run: Path) -> str:
+    """Draw a run's losses and learning rate and, of a search, temperature, entropy and operations over time.
+
+    Returns:
+        An SVG picture.
+
+    Raises:
+        FormatError: If the folder holds no metrics.
+        MissingExtraError: If matplotlib is not installed.
+    """
+    records = read_metrics(run / "metrics.jsonl")
+    if not records:
+        raise FormatError(
+            run, expected="a run folder with metrics.jsonl", found="none", remedy="Name a folder in runs/"
+        )
+    figure_module: Any = require("matplotlib.figure", extra="train", purpose="drawing curves")
+    panels: list[Callable[[Any, Sequence[Record]], None]] = [_losses, _rate]
+    if "tau" in records[0]:
+        panels += [_decision, *(_operations_of(cell_type) for cell_type in CellType)]
+    rows = (len(panels) + 1) // 2
+    figure = figure_module.Figure(figsize=(10, 3.2 * rows), layout="constrained")
+    for place, panel in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, 2, place)
+        panel(axes, records)
+        axes.set_xlabel("epoch")
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    return buffer.getvalue()
+
+
+def _losses(axes: Any, records: Sequence[Record]) -> None:
+    names = {"loss": "training", "architecture_loss": "architecture part", "validation_loss": "held out"}
+    for name, label in names.items():
+        if name in records[0]:
+            axes.plot(_column(records, "epoch"), _column(records, name), label=label)
+    axes.set_title("Jaccard distance")
+    axes.legend()
+
+
+def _rate(axes: Any, records: Sequence[Record]) -> None:
+    axes.plot(_column(records, "epoch"), _column(records, "learning_rate"))
+    axes.set_yscale("log")
+    axes.set_title("learning rate of the weights")
+
+
+def _decision(axes: Any, records: Sequence[Record]) -> None:
+    epochs = _column(records, "epoch")
+    axes.plot(epochs, _column(records, "alpha_entropy"), label="entropy of alpha, nats")
+    axes.plot(epochs, _column(records, "tau"), label="temperature")
+    axes.plot(epochs, _column(records, "edges_without_alpha_gradient"), label="edges without gradient")
+    axes.set_yscale("log")
+    axes.set_title("how decided the search is")
+    axes.legend()
+
+
+def _operations_of(cell_type: CellType) -> Callable[[Any, Sequence[Record]], None]:
+    def panel(axes: Any, records: Sequence[Record]) -> None:
+        present = [operation for operation in Operation if operation in records[0]["probability"][cell_type]]
+        shares = [[record["probability"][cell_type][operation] for record in records] for operation in present]
+        colors = [COLORS.get(operation, "#eeeeee") for operation in present]
+        labels = [NAMES.get(operation, "zero") for operation in present]
+        axes.stackplot(_column(records, "epoch"), shares, colors=colors, labels=labels)
+        axes.set_ylim(0, 1)
+        axes.margins(x=0)
+        axes.set_title(f"softmax of alpha, {cell_type} cell, mean of its edges")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", reverse=True)
+
+    return panel
+
+
+def _column(records: Sequence[Record], name: str) -> list[float]:
+    return [record[name] for record in records]

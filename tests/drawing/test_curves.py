@@ -1,0 +1,42 @@
+"""A run's curves come from its metrics."""
+
+import json
+
+import pytest
+import torch
+
+from scnas_deploy.drawing.curves import draw_curves
+from scnas_deploy.errors import FormatError
+from scnas_deploy.networks.genotype import Operation
+from scnas_deploy.search.monitor import Monitor
+
+
+def write_metrics(folder, records):
+    folder.joinpath("metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def training(epoch):
+    return {"epoch": epoch, "loss": 0.5 / (epoch + 1), "validation_loss": 0.6 / (epoch + 1), "learning_rate": 1e-3}
+
+
+def search(epoch):
+    observed = Monitor(tuple(Operation)).observe(torch.randn(4, 14, 8))
+    figures = {"tau": 10.0 - epoch, "edges_without_alpha_gradient": 0.1, "architecture_loss": 0.4}
+    return {**training(epoch), **observed, **figures}
+
+
+def test_a_training_shows_losses_and_rate(tmp_path):
+    write_metrics(tmp_path, [training(epoch) for epoch in range(3)])
+    svg = draw_curves(tmp_path)
+    assert svg.count('id="axes_') == 2
+
+
+def test_a_search_shows_its_operations_too(tmp_path):
+    write_metrics(tmp_path, [search(epoch) for epoch in range(3)])
+    svg = draw_curves(tmp_path)
+    assert svg.count('id="axes_') == 7
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(FormatError, match=r"metrics\.jsonl"):
+        draw_curves(tmp_path)
