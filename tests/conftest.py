@@ -18,6 +18,9 @@ from scnas_deploy.data.planning import default_channels, default_labels, make_pl
 from scnas_deploy.networks.genotype import CellType, Genotype, Operation, Provenance, ScnasArchitecture, ScnasCells
 from scnas_deploy.project import PlanSettings, Project
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes share the cores; their threads would wait in turns
+
 REQUIRE_ALL = os.environ.get("SCNAS_REQUIRE_ALL") == "1"
 
 

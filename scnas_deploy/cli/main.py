@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from scnas_deploy.cli import baseline, doctor, draw, evaluate, export, init, models, search, segment, train
+from scnas_deploy.cli import baseline, doctor, draw, evaluate, export, init, models, search, segment, train, transfer
 from scnas_deploy.errors import ScnasError
 
 INTERRUPTED = 130
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("init")(init.init)
 app.command("search")(search.search)
 app.command("train")(train.train)
+app.command("transfer")(transfer.transfer)
 app.command("baseline")(baseline.baseline)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
