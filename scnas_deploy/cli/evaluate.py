@@ -1,4 +1,4 @@
-"""scnas evaluate: Dice, HD95 and surface Dice of a run or of a package."""
+"""scnas evaluate: Dice, HD95 and surface Dice of a run or of a package, and two evaluations side by side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scnas_deploy.cli import options
+from scnas_deploy.cli.comparing import compare_evaluations
 from scnas_deploy.cli.console import progress, say, say_json, table
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    context: typer.Context,
     project: options.ProjectOption = Path(),
     name: Annotated[str, typer.Option("--name", help="The training run to evaluate.")] = "train",
     model: Annotated[
@@ -26,11 +28,19 @@ def evaluate(
         Path | None,
         typer.Option("--report", help="Also write JSON, CSV and an HTML page into this folder.", file_okay=False),
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="Compare two evaluations: runs, folders or evaluation.json."),
+    ] = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Score held-out cases on their own grids."""
+    """Score held-out cases on their own grids, or compare two evaluations."""
     from scnas_deploy.training.runs import save_evaluation
 
+    if compare is not None:
+        _refuse_with_compare(context)
+        compare_evaluations(project, *compare, json=json)
+        return
     _, dataset = options.open_project(project)
     if model is None:
         evaluator, trained_fold = _of_run(project, name, dataset)
@@ -65,6 +75,26 @@ def _score(evaluator: "Evaluator", fold: int) -> "Evaluation":
     held_out = fold_split([case.id for case in evaluator.dataset.cases], fold).validation
     with progress("Evaluating") as report:
         return evaluator.evaluate(held_out, fold=fold, progress=report)
+
+
+def _refuse_with_compare(context: typer.Context) -> None:
+    """A comparison evaluates nothing, so that no setting of an evaluation may stand beside it."""
+    from scnas_deploy.errors import ConfigError
+
+    beside = [option for option in context.command.params if option.name not in ("project", "compare", "json")]
+    given = [option.opts[-1] for option in beside if _is_given(context, str(option.name))]
+    if given:
+        raise ConfigError(
+            "--compare",
+            expected="two evaluations and beside them only --project and --json",
+            found=", ".join(given),
+            remedy="Evaluate first, then compare what was written",
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _of_run(project: Path, name: str, dataset: "Dataset") -> tuple["Evaluator", int]:

@@ -11,7 +11,7 @@ OPTIONS = {
     "init": {"dataset", "--project", "--skip-bad", "--json"},
     "search": {"--project", "--name", "--json"} | RUN_OPTIONS,
     "train": {"--project", "--genotype", "--name", "--stem-channels"} | RUN_OPTIONS,
-    "evaluate": {"--project", "--name", "-m", "--model", "--fold", "--engine", "--report", "--json"},
+    "evaluate": {"--project", "--name", "-m", "--model", "--fold", "--engine", "--report", "--compare", "--json"},
     "export": {"--project", "--name", "--as", "-o", "--output", "--install", "--no-install"},
     "segment": {"study", "-m", "--model", "-o", "--output", "--engine", "--threads", "--force", "--json"},
     "models": {"--json"},
