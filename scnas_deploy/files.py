@@ -36,6 +36,16 @@ def write_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those it lies in, where there is none.
+
+    Raises:
+        OutputError: If that is not allowed there, or a file is in the way.
+    """
+    with _translating(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def check_writable(target: Path) -> None:
     """Refuse an output path early, before the work whose result it is to hold.
 
@@ -87,6 +97,7 @@ _WRITE_ERRORS = {
     errno.EIO,
     errno.EFBIG,
     errno.ENAMETOOLONG,
+    errno.ENOTDIR,
 }
 
 

@@ -8,7 +8,7 @@ tests check every annotated call with ``--jaxtyping-packages`` (see ``tests/conf
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Float64, Integer, Num
+from jaxtyping import Bool, Float32, Float64, Integer, Num
 
 Shape3: TypeAlias = tuple[int, int, int]
 """Voxels along X, Y, Z."""
@@ -27,6 +27,9 @@ ImageCXYZ: TypeAlias = Float32[np.ndarray, "C X Y Z"]
 
 LabelsXYZ: TypeAlias = Integer[np.ndarray, "X Y Z"]
 """Label values, 0 is background."""
+
+MaskXYZ: TypeAlias = Bool[np.ndarray, "X Y Z"]
+"""Whether a voxel belongs to a structure."""
 
 LogitsKXYZ: TypeAlias = Float32[np.ndarray, "K X Y Z"]
 """Unnormalised class scores of a volume."""

@@ -11,7 +11,7 @@ from scnas_deploy import files
 from scnas_deploy.data.nifti import save_labels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import OutputError
-from scnas_deploy.files import atomic_path, check_writable, sha256_of, write_text
+from scnas_deploy.files import atomic_path, check_writable, make_folder, sha256_of, write_text
 
 
 def fill(path):
@@ -190,3 +190,12 @@ def test_text_is_written_as_utf_8(tmp_path):
 def test_a_digest_is_sha_256():
     assert sha256_of(b"abc") == hashlib.sha256(b"abc").hexdigest()
     assert sha256_of(b"").startswith("e3b0c442")
+
+
+def test_a_folder_is_made_where_none_is_and_a_file_in_the_way_is_named(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="another output path"):
+        make_folder(tmp_path / "file" / "c")

@@ -1,4 +1,4 @@
-"""scnas evaluate: Dice per case and class, of a run or of a package."""
+"""scnas evaluate: Dice, HD95 and surface Dice of a run or of a package, and two evaluations side by side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scnas_deploy.cli import options
+from scnas_deploy.cli.comparing import compare_evaluations
 from scnas_deploy.cli.console import progress, say, say_json, table
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    context: typer.Context,
     project: options.ProjectOption = Path(),
     name: Annotated[str, typer.Option("--name", help="The training run to evaluate.")] = "train",
     model: Annotated[
@@ -22,26 +24,77 @@ def evaluate(
     ] = None,
     fold: options.FoldOption = None,
     engine: options.EngineOption = "auto",
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write JSON, CSV and an HTML page into this folder.", file_okay=False),
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="Compare two evaluations: runs, folders or evaluation.json."),
+    ] = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Score held-out cases on their own grids."""
-    from scnas_deploy.training.folds import fold_split
+    """Score held-out cases on their own grids, or compare two evaluations."""
+    from scnas_deploy.training.runs import save_evaluation
 
+    if compare is not None:
+        _refuse_with_compare(context)
+        compare_evaluations(project, *compare, json=json)
+        return
     _, dataset = options.open_project(project)
     if model is None:
         evaluator, trained_fold = _of_run(project, name, dataset)
     else:
         evaluator, trained_fold = _of_model(model, dataset, engine)
     chosen = trained_fold if fold is None else fold
-    held_out = fold_split([case.id for case in dataset.cases], chosen).validation
-    with progress("Evaluating") as report:
-        result = evaluator.evaluate(held_out, fold=chosen, progress=report)
-    if model is None and chosen == trained_fold:
-        options.run_folder(project, name).save_evaluation(result)
+    own = options.run_folder(project, name).path if model is None and chosen == trained_fold else None
+    folders = [folder for folder in (own, _made(report)) if folder is not None]
+    result = _score(evaluator, chosen)
+    for folder in folders:
+        save_evaluation(folder, result)
     if json:
-        say_json({**result.model_dump(mode="json"), "mean_dice": result.mean_dice()})
+        say_json({**result.model_dump(mode="json", by_alias=True), **_means(result)})
     else:
         _print(result)
+
+
+def _made(report: Path | None) -> Path | None:
+    """Make the report's folder and refuse it before the work if nothing can be written there."""
+    from scnas_deploy.files import check_writable, make_folder
+    from scnas_deploy.training.runs import EVALUATION
+
+    if report is not None:
+        make_folder(report)
+        check_writable(report / EVALUATION)
+    return report
+
+
+def _score(evaluator: "Evaluator", fold: int) -> "Evaluation":
+    from scnas_deploy.training.folds import fold_split
+
+    held_out = fold_split([case.id for case in evaluator.dataset.cases], fold).validation
+    with progress("Evaluating") as report:
+        return evaluator.evaluate(held_out, fold=fold, progress=report)
+
+
+def _refuse_with_compare(context: typer.Context) -> None:
+    """A comparison evaluates nothing, so that no setting of an evaluation may stand beside it."""
+    from scnas_deploy.errors import ConfigError
+
+    beside = [option for option in context.command.params if option.name not in ("project", "compare", "json")]
+    given = [option.opts[-1] for option in beside if _is_given(context, str(option.name))]
+    if given:
+        raise ConfigError(
+            "--compare",
+            expected="two evaluations and beside them only --project and --json",
+            found=", ".join(given),
+            remedy="Evaluate first, then compare what was written",
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _of_run(project: Path, name: str, dataset: "Dataset") -> tuple["Evaluator", int]:
@@ -52,7 +105,7 @@ def _of_run(project: Path, name: str, dataset: "Dataset") -> tuple["Evaluator", 
 
     run = options.run_folder(project, name)
     network = load_network(run.path, run.genotype(), run.plan())
-    return Evaluator(dataset, run.plan(), TorchEngine(network)), run.record().fold
+    return Evaluator(dataset, run.plan(), TorchEngine(network), name), run.record().fold
 
 
 def _of_model(model: str, dataset: "Dataset", engine: str) -> tuple["Evaluator", int]:
@@ -60,15 +113,29 @@ def _of_model(model: str, dataset: "Dataset", engine: str) -> tuple["Evaluator",
     from scnas_deploy.training.evaluation import Evaluator
 
     loaded = load_model(options.model_folder().resolve(model), engine=engine)
-    return Evaluator(dataset, loaded.package.plan, loaded.engine), loaded.package.manifest.training.fold
+    manifest = loaded.package.manifest
+    return Evaluator(dataset, loaded.package.plan, loaded.engine, manifest.name), manifest.training.fold
+
+
+def _means(result: "Evaluation") -> dict[str, dict[str, float | None]]:
+    return {
+        "mean_dice": result.mean_dice(),
+        "mean_hd95_mm": result.mean_hd95_mm(),
+        "mean_nsd": result.mean_nsd(),
+    }
 
 
 def _print(result: "Evaluation") -> None:
-    names = list(result.cases[0].dice)
-    rows = [[case.case_id, *(_number(case.dice[name]) for name in names)] for case in result.cases]
-    means = result.mean_dice()
-    rows.append(["mean", *(_number(means[name]) for name in names)])
-    table(["case", *names], rows)
+    from scnas_deploy.training.evaluation import METRICS
+
+    rows = [[case.case_id, *(_number(case.dice[label]) for label in result.labels)] for case in result.cases]
+    table(["Dice of case", *result.labels], rows)
+    say()
+    means = list(_means(result).values())
+    rows = [[label, *(_number(mean[label]) for mean in means)] for label in result.labels]
+    rows.append(["mean foreground", *(_number(result.mean_foreground(metric)) for metric in METRICS)])
+    table(["mean of label", "Dice", "HD95 mm", f"NSD at {result.nsd_tolerance_mm:g} mm"], rows)
+    say()
     mean = f"{_number(result.mean_foreground())} on {len(result.cases)} cases of fold {result.fold}"
     say(f"Mean foreground Dice {mean}, {result.engine}")
 

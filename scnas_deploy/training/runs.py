@@ -12,6 +12,7 @@ from scnas_deploy.errors import ConfigError, FormatError
 from scnas_deploy.files import write_text
 from scnas_deploy.networks.genotype import Genotype, load_genotype
 from scnas_deploy.training.evaluation import Evaluation
+from scnas_deploy.training.report import to_html
 
 RUN, PLAN, GENOTYPE, EVALUATION = "run.json", "plan.json", "genotype.json", "evaluation.json"
 
@@ -73,12 +74,23 @@ class RunFolder:
     def evaluation(self) -> Evaluation | None:
         """Read the evaluation, where there is one."""
         path = self.path / EVALUATION
-        return Evaluation.model_validate_json(path.read_bytes()) if path.is_file() else None
+        return load_evaluation(path) if path.is_file() else None
 
-    def save_evaluation(self, evaluation: Evaluation) -> None:
-        """Write evaluation.json and evaluation.csv."""
-        write_text(self.path / EVALUATION, to_json(evaluation))
-        write_text(self.path / "evaluation.csv", evaluation.to_csv())
+
+def load_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation.json.
+
+    Raises:
+        FormatError: If the file is missing or is no evaluation of this version.
+    """
+    return read_document(path, Evaluation, made_by="scnas evaluate")
+
+
+def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write evaluation.json, evaluation.csv and evaluation.html into a folder."""
+    write_text(folder / EVALUATION, to_json(evaluation))
+    write_text(folder / "evaluation.csv", evaluation.to_csv())
+    write_text(folder / "evaluation.html", to_html(evaluation))
 
 
 def dump_config(config: Any) -> dict[str, Any]:

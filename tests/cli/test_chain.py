@@ -52,6 +52,27 @@ def test_run_and_package_score_the_same(finished):
     assert len(rows) == 3
 
 
+def test_an_evaluation_is_written_for_programs_tables_and_people(finished):
+    run = finished.folder / "runs" / "train"
+    scored = json.loads((run / "evaluation.json").read_text())
+    assert (scored["schema"], scored["subject"], scored["nsd_tolerance_mm"]) == (1, "train", 1.0)
+    assert all(set(case[metric]) == {"front", "back"} for case in scored["cases"] for metric in ("hd95_mm", "nsd"))
+    assert (run / "evaluation.csv").read_text().startswith("case,Dice front,Dice back,HD95 mm front")
+    page = (run / "evaluation.html").read_text()
+    assert all(case["case_id"] in page for case in scored["cases"])
+
+
+def test_a_package_reports_into_a_folder_and_compares_with_its_run(finished, tmp_path):
+    folder = tmp_path / "new" / "report"
+    printed = finished("evaluate", "-m", "phantom", "--report", folder).stdout
+    assert "HD95 mm" in printed
+    assert "Mean foreground Dice" in printed
+    assert {path.name for path in folder.iterdir()} == {f"evaluation.{kind}" for kind in ("json", "csv", "html")}
+    compared = json.loads(finished("evaluate", "--compare", "train", folder, "--json").stdout)
+    assert (compared["subject_a"], compared["subject_b"], compared["num_cases"]) == ("train", "phantom", 2)
+    assert abs(compared["metrics"]["dice"]["mean_foreground"]["difference"]) < 2e-3
+
+
 def test_held_out_cases_are_in_no_training(finished, phantom_dataset):
     from scnas_deploy.training.folds import fold_split
 

@@ -23,7 +23,7 @@ OPTIONS = {
         "--steps-per-epoch",
     },
     "baseline": {"kind", "-o", "--output", "--project", "--target-gmacs", "--seed"},
-    "evaluate": {"--project", "--name", "-m", "--model", "--fold", "--engine", "--json"},
+    "evaluate": {"--project", "--name", "-m", "--model", "--fold", "--engine", "--report", "--compare", "--json"},
     "export": {"--project", "--name", "--as", "-o", "--output", "--install", "--no-install"},
     "segment": {"study", "-m", "--model", "-o", "--output", "--engine", "--threads", "--mirror", "--force", "--json"},
     "draw": {"source", "-o", "--output"},
