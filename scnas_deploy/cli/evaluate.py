@@ -24,6 +24,7 @@ def evaluate(
     ] = None,
     fold: options.FoldOption = None,
     engine: options.EngineOption = "auto",
+    mirror: options.MirrorOption = False,
     report: Annotated[
         Path | None,
         typer.Option("--report", help="Also write JSON, CSV and an HTML page into this folder.", file_okay=False),
@@ -46,6 +47,8 @@ def evaluate(
         evaluator, trained_fold = _of_run(project, name, dataset)
     else:
         evaluator, trained_fold = _of_model(model, dataset, engine)
+    if mirror:
+        evaluator = _mirrored(evaluator)
     chosen = trained_fold if fold is None else fold
     own = options.run_folder(project, name).path if model is None and chosen == trained_fold else None
     folders = [folder for folder in (own, _made(report)) if folder is not None]
@@ -95,6 +98,14 @@ def _refuse_with_compare(context: typer.Context) -> None:
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def _mirrored(evaluator: "Evaluator") -> "Evaluator":
+    from dataclasses import replace
+
+    from scnas_deploy.inference.mirroring import MirroringEngine
+
+    return replace(evaluator, engine=MirroringEngine(evaluator.engine, evaluator.plan.mirror_axes))
 
 
 def _of_run(project: Path, name: str, dataset: "Dataset") -> tuple["Evaluator", int]:

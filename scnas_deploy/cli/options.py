@@ -30,6 +30,9 @@ StepsOption = Annotated[
     int | None, typer.Option("--steps-per-epoch", min=1, help="Steps an epoch, instead of the preset's.")
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
+MirrorOption = Annotated[
+    bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")
+]
 
 
 def model_folder() -> "ModelFolder":

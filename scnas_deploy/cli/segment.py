@@ -23,9 +23,7 @@ def segment(
     ] = None,
     engine: options.EngineOption = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine.")] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")
-    ] = False,
+    mirror: options.MirrorOption = False,
     force: Annotated[bool, typer.Option("--force", help="Segment even what the model was not made for.")] = False,
     json: options.JsonOption = False,
 ) -> None:

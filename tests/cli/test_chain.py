@@ -73,6 +73,14 @@ def test_a_package_reports_into_a_folder_and_compares_with_its_run(finished, tmp
     assert abs(compared["metrics"]["dice"]["mean_foreground"]["difference"]) < 2e-3
 
 
+def test_mirroring_is_said_and_does_no_harm(finished):
+    mirrored = json.loads(finished("evaluate", "-m", "phantom", "--mirror", "--json").stdout)
+    plain = json.loads(finished("evaluate", "-m", "phantom", "--json").stdout)
+    assert "mirrored 8 ways" in mirrored["engine"]
+    for name, value in plain["mean_dice"].items():
+        assert mirrored["mean_dice"][name] > value - 0.1
+
+
 def test_held_out_cases_are_in_no_training(finished, phantom_dataset):
     from scnas_deploy.training.folds import fold_split
 
