@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scnas_deploy.cli import options
+from scnas_deploy.cli import options, processes
 from scnas_deploy.cli.console import note, progress, say, say_json
 
 if TYPE_CHECKING:
@@ -24,36 +24,48 @@ def search(
     epochs: options.EpochsOption = None,
     steps_per_epoch: options.StepsOption = None,
     resume: options.ResumeOption = False,
+    gpus: options.GpusOption = 1,
     json: options.JsonOption = False,
 ) -> None:
     """Find a genotype on the training cases of one fold."""
     options.require_training()
     settings, dataset = options.open_project(project)
     run = options.run_folder(project, name)
+    processes.spread(gpus)
     from scnas_deploy.search.config import SearchConfig
     from scnas_deploy.search.run import search as run_search
     from scnas_deploy.training.folds import fold_split
     from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.runs import load_config
 
-    if resume:
-        options.refuse_with_resume(preset=preset, fold=fold, seed=seed, epochs=epochs, steps_per_epoch=steps_per_epoch)
-    else:
+    def start() -> None:
+        if resume:
+            options.refuse_with_resume(
+                preset=preset, fold=fold, seed=seed, epochs=epochs, steps_per_epoch=steps_per_epoch
+            )
+            world.check_batch(load_config(SearchConfig, run.record()).batch_size)
+            return
         chosen = options.pick_preset(preset, settings.search.preset)
         config = _config(chosen, settings.search.seed if seed is None else seed, epochs, steps_per_epoch)
+        world.check_batch(config.batch_size)
         _start(run, project, chosen, settings.search.fold if fold is None else fold, config)
-    record, plan = run.record(), run.plan()
-    config = load_config(SearchConfig, record)
-    _announce(config, record.preset, record.fold)
-    cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
-    with progress("Preparing cases") as report:
-        training = cases.load(fold_split([case.id for case in dataset.cases], record.fold).training, report)
-    with options.resumable(f"scnas search --resume --name {name}"), progress("Searching") as report:
-        genotype = run_search(config, plan, training, run.path, fold=record.fold, resume=resume, progress=report)
-    if json:
-        say_json(genotype.model_dump(mode="json", by_alias=True))
-    else:
-        _print(genotype, run)
+
+    with processes.joined() as world:
+        processes.on_main(world, start)
+        record, plan = run.record(), run.plan()
+        config = load_config(SearchConfig, record)
+        _announce(config, record.preset, record.fold)
+        cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
+        split = fold_split([case.id for case in dataset.cases], record.fold)
+        training = processes.load_cases(cases, split.training, world)
+        with options.resumable(f"scnas search --resume --name {name}", gpus), progress("Searching") as report:
+            genotype = run_search(
+                config, plan, training, run.path, fold=record.fold, resume=resume, progress=report, world=world
+            )
+        if json:
+            say_json(genotype.model_dump(mode="json", by_alias=True))
+        else:
+            _print(genotype, run)
 
 
 def _config(preset: str, seed: int, epochs: int | None, steps: int | None) -> "SearchConfig":
