@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from scnas_deploy.cli import doctor, evaluate, export, init, models, processes, search, segment, train
+from scnas_deploy.cli import doctor, evaluate, export, init, models, search, segment, train
 from scnas_deploy.errors import ScnasError
 
 INTERRUPTED = 130
@@ -36,8 +36,7 @@ def run() -> None:
         sys.stderr.write(f"scnas: {_one_line(error)}\n")
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        if processes.speaks():
-            sys.stderr.write("scnas: interrupted\n")
+        sys.stderr.write("scnas: interrupted\n")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as in `scnas models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -119,8 +119,3 @@ def load_cases(cases: "PreparedCases", case_ids: Sequence[str], world: "World") 
             cases.load(case_ids[world.rank :: world.world_size], report)
             world.barrier()
         return cases.load(case_ids, report)
-
-
-def speaks() -> bool:
-    """Whether this process is the one of several that tells the user what happened to all of them."""
-    return os.environ.get("RANK", "0") == "0"

@@ -8,6 +8,7 @@ step and stay equal.
 import ctypes
 import os
 import platform
+import re
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ _TORCHRUN: Final = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MAS
 _PATIENCE: Final = timedelta(hours=2)
 """How long a process waits for one that still prepares cases; of one that has died it hears at once."""
 _PR_SET_PDEATHSIG: Final = 1
+_SOURCE_LINE: Final = re.compile(r"^\[\S+\] ")
+"""What the libraries put before their messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +199,6 @@ def _translating() -> Iterator[None]:
         raise PeerError(
             "training on several processes",
             expected="an answer from every process",
-            found=str(error).splitlines()[0],
+            found=_SOURCE_LINE.sub("", str(error)).splitlines()[0].split(". ")[0],
             remedy="See what ended the other process, then go on with --resume",
         ) from error
