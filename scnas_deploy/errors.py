@@ -13,6 +13,7 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     ├── ExportError (RuntimeError)
     │   └── ParityError                       an exported network that computes something else
     ├── EngineError (RuntimeError)          an engine that cannot be opened or answers wrongly
+    ├── PeerError (RuntimeError)            a process of several that train together is gone
     ├── OutputError (OSError)               a result that cannot be written
     └── MissingExtraError (ImportError)     exit status 4: an optional dependency is not installed
 """
@@ -96,6 +97,10 @@ class ParityError(ExportError):
 
 class EngineError(ScnasError, RuntimeError):
     """An inference engine cannot be opened, or answers wrongly."""
+
+
+class PeerError(ScnasError, RuntimeError):
+    """One of several processes that train together is gone or cannot be reached."""
 
 
 class OutputError(ScnasError, OSError):

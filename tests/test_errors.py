@@ -17,6 +17,7 @@ from scnas_deploy.errors import (
     OutputError,
     PackageError,
     ParityError,
+    PeerError,
     ScnasError,
 )
 
@@ -31,6 +32,7 @@ TREE = {
     ExportError: (1, RuntimeError),
     ParityError: (1, RuntimeError),
     EngineError: (1, RuntimeError),
+    PeerError: (1, RuntimeError),
     OutputError: (1, OSError),
 }
 SUBJECT = "/scans/DOE^JOHN.nii"

@@ -29,6 +29,9 @@ EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, help="Epoch
 StepsOption = Annotated[
     int | None, typer.Option("--steps-per-epoch", min=1, help="Steps an epoch, instead of the preset's.")
 ]
+GpusOption = Annotated[
+    int, typer.Option("--gpus", min=1, help="GPUs of this machine to use; without CUDA, processes on the CPU.")
+]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
 MirrorOption = Annotated[
     bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")
@@ -105,10 +108,10 @@ def require_training() -> None:
 
 
 @contextmanager
-def resumable(command: str) -> Iterator[None]:
-    """Tell how to go on after Ctrl-C; the run has been saved by then."""
+def resumable(command: str, gpus: int) -> Iterator[None]:
+    """Tell how to go on after Ctrl-C or SIGTERM; the run has been saved by then."""
     try:
         yield
     except KeyboardInterrupt:
-        note(f"Stopped and saved. Go on with: {command}")
+        note(f"Stopped and saved. Go on with: {command}" + (f" --gpus {gpus}" if gpus > 1 else ""))
         raise

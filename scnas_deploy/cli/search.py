@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scnas_deploy.cli import options
+from scnas_deploy.cli import options, processes
 from scnas_deploy.cli.console import note, progress, say, say_json
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ def search(
     ] = None,
     tau: Annotated[TauSchedule | None, typer.Option("--tau", help="How the temperature falls.")] = None,
     resume: options.ResumeOption = False,
+    gpus: options.GpusOption = 1,
     json: options.JsonOption = False,
 ) -> None:
     """Find a genotype on the training cases of one fold."""
     options.require_training()
     settings, dataset = options.open_project(project)
     run = options.run_folder(project, name)
+    processes.spread(gpus)
     from scnas_deploy.search.config import BETAS, SearchConfig
     from scnas_deploy.search.run import search as run_search
     from scnas_deploy.training.folds import fold_split
@@ -74,24 +76,33 @@ def search(
         "weight_betas": None if betas is None else BETAS[betas],
         "tau_schedule": None if tau is None else tau.value,
     }
-    if resume:
-        options.refuse_with_resume(preset=preset, fold=fold, seed=seed, **overrides)
-    else:
+
+    def start() -> None:
+        if resume:
+            options.refuse_with_resume(preset=preset, fold=fold, seed=seed, **overrides)
+            world.check_batch(load_config(SearchConfig, run.record()).batch_size)
+            return
         chosen = options.pick_preset(preset, settings.search.preset)
         config = _config(chosen, settings.search.seed if seed is None else seed, overrides)
+        world.check_batch(config.batch_size)
         _start(run, project, chosen, settings.search.fold if fold is None else fold, config)
-    record, plan = run.record(), run.plan()
-    config = load_config(SearchConfig, record)
-    _announce(config, record.preset, record.fold)
-    cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
-    with progress("Preparing cases") as report:
-        training = cases.load(fold_split([case.id for case in dataset.cases], record.fold).training, report)
-    with options.resumable(f"scnas search --resume --name {name}"), progress("Searching") as report:
-        genotype = run_search(config, plan, training, run.path, fold=record.fold, resume=resume, progress=report)
-    if json:
-        say_json(genotype.model_dump(mode="json", by_alias=True))
-    else:
-        _print(genotype, run)
+
+    with processes.joined() as world:
+        processes.on_main(world, start)
+        record, plan = run.record(), run.plan()
+        config = load_config(SearchConfig, record)
+        _announce(config, record.preset, record.fold)
+        cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
+        split = fold_split([case.id for case in dataset.cases], record.fold)
+        training = processes.load_cases(cases, split.training, world)
+        with options.resumable(f"scnas search --resume --name {name}", gpus), progress("Searching") as report:
+            genotype = run_search(
+                config, plan, training, run.path, fold=record.fold, resume=resume, progress=report, world=world
+            )
+        if json:
+            say_json(genotype.model_dump(mode="json", by_alias=True))
+        else:
+            _print(genotype, run)
 
 
 def _config(preset: str, seed: int, overrides: dict[str, Any]) -> "SearchConfig":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scnas_deploy.cli import options
+from scnas_deploy.cli import options, processes
 from scnas_deploy.cli.console import note, progress, say
 
 if TYPE_CHECKING:
@@ -34,11 +34,13 @@ def train(
     epochs: options.EpochsOption = None,
     steps_per_epoch: options.StepsOption = None,
     resume: options.ResumeOption = False,
+    gpus: options.GpusOption = 1,
 ) -> None:
     """Train a genotype's network from scratch on the training cases of one fold."""
     options.require_training()
     settings, dataset = options.open_project(project)
     run = options.run_folder(project, name)
+    processes.spread(gpus)
     from scnas_deploy.training.folds import fold_split
     from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.run import train as run_train
@@ -46,27 +48,35 @@ def train(
     from scnas_deploy.training.trainer import TrainingConfig
 
     overrides = {"seed": seed, "stem_channels": stem_channels, "num_epochs": epochs, "steps_per_epoch": steps_per_epoch}
-    if resume:
-        options.refuse_with_resume(genotype=genotype, preset=preset, fold=fold, target_gmacs=target_gmacs, **overrides)
-    else:
+
+    def start() -> None:
+        if resume:
+            options.refuse_with_resume(
+                genotype=genotype, preset=preset, fold=fold, target_gmacs=target_gmacs, **overrides
+            )
+            world.check_batch(load_config(TrainingConfig, run.record()).batch_size)
+            return
         overrides["seed"] = settings.train.seed if seed is None else seed
         chosen = options.pick_preset(preset, settings.train.preset)
         config = _config(chosen, overrides)
+        world.check_batch(config.batch_size)
         held_out = settings.train.fold if fold is None else fold
         _start(run, project, genotype, chosen, held_out, config, target_gmacs)
-    record, plan, found = run.record(), run.plan(), run.genotype()
-    config = load_config(TrainingConfig, record)
-    split = fold_split([case.id for case in dataset.cases], record.fold)
-    sizes = f"{len(split.training)} cases to train, {len(split.validation)} held out"
-    note(f"Preset '{record.preset}', fold {record.fold}: {sizes}.")
-    cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
-    with progress("Preparing cases") as report:
-        prepared = cases.load([*split.training, *split.validation], report)
-    training, validation = prepared[: len(split.training)], prepared[len(split.training) :]
-    with options.resumable(f"scnas train --resume --name {name}"), progress("Training") as report:
-        run_train(config, found, plan, training, validation, run.path, resume=resume, progress=report)
-    say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {run.path}.")
-    say("Next: scnas evaluate, then scnas export")
+
+    with processes.joined() as world:
+        processes.on_main(world, start)
+        record, plan, found = run.record(), run.plan(), run.genotype()
+        config = load_config(TrainingConfig, record)
+        split = fold_split([case.id for case in dataset.cases], record.fold)
+        sizes = f"{len(split.training)} cases to train, {len(split.validation)} held out"
+        note(f"Preset '{record.preset}', fold {record.fold}: {sizes}.")
+        cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
+        prepared = processes.load_cases(cases, [*split.training, *split.validation], world)
+        training, validation = prepared[: len(split.training)], prepared[len(split.training) :]
+        with options.resumable(f"scnas train --resume --name {name}", gpus), progress("Training") as report:
+            run_train(config, found, plan, training, validation, run.path, resume=resume, progress=report, world=world)
+        say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {run.path}.")
+        say("Next: scnas evaluate, then scnas export")
 
 
 def _config(preset: str, overrides: dict[str, int | None]) -> "TrainingConfig":

@@ -5,6 +5,7 @@ alpha (first order) the loss on its own part, each with operations drawn anew.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -18,11 +19,12 @@ from scnas_deploy.search.sampling import CellDraw, draw_cell, temperature
 from scnas_deploy.search.supernet import Supernet
 from scnas_deploy.training.augmentation import Augmentation
 from scnas_deploy.training.checkpoint import State
+from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.losses import jaccard_distance
 from scnas_deploy.training.patches import PatchStream, Sample
 from scnas_deploy.training.prepared import PreparedCase
 from scnas_deploy.training.seeding import torch_generator
-from scnas_deploy.training.trainer import mixed_precision, pick_device, plateau_rule, schedule_state, to_device
+from scnas_deploy.training.trainer import mixed_precision, plateau_rule, schedule_state, to_device
 
 Part = Literal["weights", "architecture"]
 
@@ -35,6 +37,10 @@ class BilevelTask:
         plan: Patch size, channels and classes.
         weight_cases: Cases whose loss the weights descend.
         architecture_cases: Cases whose loss the architecture parameters descend; no case is in both.
+        world: The processes that search together, each on its share of every batch; all draw the same operations.
+
+    Raises:
+        ConfigError: If the batch does not fall into equal shares.
     """
 
     def __init__(
@@ -43,10 +49,12 @@ class BilevelTask:
         plan: Plan,
         weight_cases: Sequence[PreparedCase],
         architecture_cases: Sequence[PreparedCase],
+        world: World = ALONE,
     ) -> None:
+        world.check_batch(config.batch_size)
         self.num_epochs = config.num_epochs
         self.steps_per_epoch = config.steps_per_epoch or max(1, len(weight_cases) // config.batch_size)
-        self._config, self._device = config, pick_device()
+        self._config, self._world, self._device = config, world, world.device
         self._supernet = _make_supernet(config, plan).to(self._device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.alpha_TEO = _initial_alpha(config).requires_grad_()
         """Architecture parameters: cell types, edges, operations. On the CPU, where the draws are made."""
@@ -58,8 +66,9 @@ class BilevelTask:
         )
         self._schedule = plateau_rule(self._weight_optimizer, config.plateau_factor, config.plateau_epochs)
         augmentation = Augmentation(config.augmentation, plan.patch_size, plan.mirror_axes)
+        stream = partial(PatchStream, foreground=config.foreground, rank=world.rank, world_size=world.world_size)
         self._streams = {
-            part: PatchStream(cases, augmentation, foreground=config.foreground, key=(config.seed, "search", part))
+            part: stream(cases, augmentation, key=(config.seed, "search", part))
             for part, cases in (("weights", weight_cases), ("architecture", architecture_cases))
         }
         self._batches: dict[str, Iterator[Sample]] = {}
@@ -78,9 +87,9 @@ class BilevelTask:
     def step(self, number: int) -> float:
         """One step on the weights, then one on the architecture; returns the weights' loss."""
         loss = self._loss("weights", number)
-        _descend(self._weight_optimizer, loss)
+        _descend(self._weight_optimizer, loss, self._world)
         alpha_loss = self._loss("architecture", number)
-        _descend(self._alpha_optimizer, alpha_loss)
+        _descend(self._alpha_optimizer, alpha_loss, self._world)
         self._alpha_losses += alpha_loss.item()
         return loss.item()
 
@@ -150,10 +159,14 @@ class BilevelTask:
         return temperature(number, num_steps, config.tau_start, config.tau_end, config.tau_schedule)
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Step on the parameters of this optimizer only; gradients of the others are neither computed nor kept."""
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, world: World) -> None:
+    """Step on the parameters of this optimizer only; gradients of the others are neither computed nor kept.
+
+    The loss and its gradients become those of the whole batch.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    world.average([loss, *gradients])
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     optimizer.step()

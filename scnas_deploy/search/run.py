@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture
@@ -13,6 +11,7 @@ from scnas_deploy.search.bilevel import BilevelTask
 from scnas_deploy.search.config import SearchConfig
 from scnas_deploy.search.derivation import derive_cells
 from scnas_deploy.search.monitor import mean_entropy
+from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.folds import search_split
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.memory import peak_bytes
@@ -28,6 +27,7 @@ def search(
     fold: int,
     resume: bool = False,
     progress: Progress | None = None,
+    world: World = ALONE,
 ) -> Genotype:
     """Search a genotype on the training cases of a fold.
 
@@ -39,11 +39,12 @@ def search(
         fold: Its number, for the record.
         resume: Continue from the folder's checkpoint.
         progress: Called after each step.
+        world: The processes that search together; each returns the genotype.
     """
     weights, architecture = search_split([case.id for case in cases], config.seed)
     by_id = {case.id: case for case in cases}
-    task = BilevelTask(config, plan, [by_id[name] for name in weights], [by_id[name] for name in architecture])
-    loop = Loop(task, folder, resume=resume, progress=progress)
+    task = BilevelTask(config, plan, [by_id[name] for name in weights], [by_id[name] for name in architecture], world)
+    loop = Loop(task, folder, resume=resume, progress=progress, world=world)
     loop.run()
     found = ScnasArchitecture(cells=derive_cells(task.alpha_TEO, config.operations), stem_channels=config.stem_channels)
     cost = count(found, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
@@ -59,13 +60,15 @@ def search(
             training_cases=len(cases),
             fold=fold,
             search_seconds=round(loop.seconds, 1),
-            device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+            device=world.hardware,
             peak_bytes=peak_bytes(),
             warnings=task.monitor.warnings,
             final_entropy=round(mean_entropy(task.alpha_TEO), 4),
         ),
     )
-    genotype.save(folder / "genotype.json")
+    if world.is_main:
+        genotype.save(folder / "genotype.json")
+    world.barrier()
     return genotype
 
 

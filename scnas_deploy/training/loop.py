@@ -1,4 +1,4 @@
-"""The loop under search and training: steps, epochs, checkpoints, exact resume, and a clean stop on Ctrl-C."""
+"""The loop under search and training: steps, epochs, checkpoints, exact resume, and a clean stop on a signal."""
 
 import signal
 import threading
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from scnas_deploy.errors import ConfigError
 from scnas_deploy.training.checkpoint import State, load_checkpoint, save_checkpoint
+from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.memory import keep_freed_memory, peak_bytes
 from scnas_deploy.training.metrics_log import MetricsLog
 
@@ -30,7 +31,7 @@ class Task(Protocol):
         """Get ready for the steps from ``first_step`` on."""
 
     def step(self, number: int) -> float:
-        """Take one step and return its loss."""
+        """Take one step and return its loss, the same on every rank."""
 
     def finish_epoch(self, epoch: int, mean_loss: float) -> dict[str, Any]:
         """Conclude an epoch and return its figures."""
@@ -46,20 +47,24 @@ class Task(Protocol):
 
 
 class Loop:
-    """Runs a task in a run folder.
+    """Runs a task in a run folder; of several processes, the main one writes.
 
     Args:
         task: What to run.
         folder: The run folder; holds the checkpoint and the metrics.
         resume: Continue from the checkpoint, where there is one.
-        progress: Called after each step.
+        progress: Called after each step, by the main process.
+        world: The processes that run the task together; all of them see the folder.
 
     Raises:
         ConfigError: If the folder holds a checkpoint and ``resume`` is False.
     """
 
-    def __init__(self, task: Task, folder: Path, *, resume: bool, progress: Progress | None = None) -> None:
-        self._task, self._path, self._progress = task, folder / CHECKPOINT, progress
+    def __init__(
+        self, task: Task, folder: Path, *, resume: bool, progress: Progress | None = None, world: World = ALONE
+    ) -> None:
+        self._task, self._path, self._world = task, folder / CHECKPOINT, world
+        self._progress = progress if world.is_main else None
         self._step, self._loss_sum, self._seconds = 0, 0.0, 0.0
         if self._path.is_file():
             if not resume:
@@ -70,7 +75,7 @@ class Loop:
                     remedy="Continue it with --resume or choose another --name",
                 )
             self._restore(load_checkpoint(self._path))
-        self._log = MetricsLog(folder, first_epoch=self._step // task.steps_per_epoch)
+        self._log = MetricsLog(folder, first_epoch=self._step // task.steps_per_epoch) if world.is_main else None
 
     @property
     def seconds(self) -> float:
@@ -81,7 +86,7 @@ class Loop:
         """Run to the end.
 
         Raises:
-            KeyboardInterrupt: After Ctrl-C, once the current step is done and saved.
+            KeyboardInterrupt: After Ctrl-C or SIGTERM, in all processes once the current step is done and saved.
         """
         keep_freed_memory()
         total = self._task.num_epochs * self._task.steps_per_epoch
@@ -89,10 +94,12 @@ class Loop:
         with interrupt_flag() as interrupted:
             while self._step < total and not self._task.is_finished():
                 self._one_step(total)
-                if interrupted.is_set():
+                if self._world.largest(interrupted.is_set()):
                     self._save()
+                    self._world.barrier()
                     raise KeyboardInterrupt
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
     def _one_step(self, total: int) -> None:
         started = time.monotonic()
@@ -112,10 +119,13 @@ class Loop:
         record = {"epoch": epoch, "loss": mean_loss, **self._task.finish_epoch(epoch, mean_loss)}
         self._loss_sum = 0.0
         self._seconds += time.monotonic() - started
-        self._log.append({**record, "seconds": round(self._seconds, 3), "peak_bytes": peak_bytes()})
+        if self._log is not None:
+            self._log.append({**record, "seconds": round(self._seconds, 3), "peak_bytes": peak_bytes()})
         self._save()
 
     def _save(self) -> None:
+        if not self._world.is_main:
+            return
         progress = {"step": self._step, "loss_sum": self._loss_sum, "seconds": self._seconds}
         save_checkpoint(self._path, {"loop": progress, "task": self._task.state()})
 
@@ -127,7 +137,7 @@ class Loop:
 
 @contextmanager
 def interrupt_flag() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag, so that a step is never cut in two; the second one interrupts."""
+    """Turn the first Ctrl-C or SIGTERM into a flag, so that a step is never cut in two; the second one interrupts."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag
@@ -138,8 +148,9 @@ def interrupt_flag() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         flag.set()
 
-    previous = signal.signal(signal.SIGINT, on_interrupt)
+    previous = {number: signal.signal(number, on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield flag
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """Random patches of prepared cases, each one a function of the seed and its number."""
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 
@@ -25,6 +26,8 @@ class PatchStream(Dataset[Sample]):
         augmentation: What is done to them; it says how large a region it needs.
         foreground: Part of the patches that are centred on a voxel of a random class.
         key: Seed and purpose of the stream; sample i is a function of the key and i alone.
+        rank: Which share of each batch is wanted, where several processes divide it.
+        world_size: Number of shares.
     """
 
     def __init__(
@@ -34,9 +37,12 @@ class PatchStream(Dataset[Sample]):
         *,
         foreground: float,
         key: tuple[str | int, ...],
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self._cases, self._augmentation = cases, augmentation
         self._foreground, self._key = foreground, key
+        self._rank, self._world_size = rank, world_size
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng(derive_seed(*self._key, number))
@@ -47,16 +53,28 @@ class PatchStream(Dataset[Sample]):
             return self._augmentation(torch.from_numpy(image), torch.from_numpy(classes))
 
     def batches(self, first: int, count: int, batch_size: int, *, num_workers: int = 0) -> Iterator[Sample]:
-        """Iterate over ``count`` batches, the first of them being batch number ``first`` of the stream."""
-        numbers = [range(b * batch_size, (b + 1) * batch_size) for b in range(first, first + count)]
+        """Iterate over this rank's share of ``count`` batches, the first being batch number ``first`` of the stream.
+
+        Args:
+            first: Number of the first batch.
+            count: How many batches.
+            batch_size: Samples of a whole batch, a multiple of the number of shares.
+            num_workers: Processes that make the patches; 0 makes them when they are asked for.
+        """
         loader = DataLoader(
             self,
-            batch_sampler=[list(batch) for batch in numbers],
+            batch_sampler=[self._share(batch, batch_size) for batch in range(first, first + count)],
             num_workers=num_workers,
             multiprocessing_context="fork" if num_workers else None,
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=_leave_signals_to_the_parent,
         )
         return iter(loader)
+
+    def _share(self, batch: int, batch_size: int) -> list[int]:
+        """Numbers of the samples of a batch that this rank makes."""
+        size = batch_size // self._world_size
+        start = batch * batch_size + self._rank * size
+        return list(range(start, start + size))
 
     def _centre(self, case: PreparedCase, rng: np.random.Generator) -> np.ndarray:
         present = [places for places in case.places if len(places)]
@@ -67,9 +85,10 @@ class PatchStream(Dataset[Sample]):
         return rng.integers(0, case.classes_XYZ.shape)
 
 
-def _leave_interrupts_to_the_parent(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the loop finishes its step and needs its workers for that."""
+def _leave_signals_to_the_parent(_worker: int) -> None:
+    """Ctrl-C and torchrun signal a whole process group; the loop finishes its step and needs its workers for that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgid(0, 0)
 
 
 def _cut(case: PreparedCase, centre: np.ndarray, size: Shape3) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.complexity import count, fit_width
 from scnas_deploy.networks.genotype import Architecture, Genotype
 from scnas_deploy.networks.weights import load_weights, weights_of
+from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.prepared import PreparedCase
 from scnas_deploy.training.seeding import derive_seed
@@ -52,6 +53,7 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    world: World = ALONE,
 ) -> nn.Module:
     """Train a genotype's network from scratch.
 
@@ -64,13 +66,20 @@ def train(
         folder: The run folder; checkpoint, metrics and weights.safetensors go there.
         resume: Continue from the folder's checkpoint.
         progress: Called after each step.
+        world: The processes that train together; each returns the network.
     """
     network = build_network(genotype.architecture.with_stem(config.stem_channels), plan, seed=config.seed)
-    task = TrainingTask(network, config, plan, training, validation)
-    Loop(task, folder, resume=resume, progress=progress).run()
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in weights_of(network).items()}, temporary)
+    task = TrainingTask(network, config, plan, training, validation, world)
+    Loop(task, folder, resume=resume, progress=progress, world=world).run()
+    if world.is_main:
+        _save_weights(network, folder / WEIGHTS)
+    world.barrier()
     return network.cpu().eval()
+
+
+def _save_weights(network: nn.Module, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in weights_of(network).items()}, temporary)
 
 
 def build_network(architecture: Architecture, plan: Plan, *, seed: int = 0) -> nn.Module:

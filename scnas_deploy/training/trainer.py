@@ -6,6 +6,7 @@ epochs without a lower training loss, the end at 500 epochs or below 1e-7.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -16,6 +17,7 @@ from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.weights import load_weights, weights_of
 from scnas_deploy.training.augmentation import NO_AUGMENTATION, Augmentation, AugmentationConfig
 from scnas_deploy.training.checkpoint import State
+from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.losses import jaccard_distance
 from scnas_deploy.training.patches import PatchStream, Sample
 from scnas_deploy.training.prepared import PreparedCase
@@ -42,7 +44,7 @@ class TrainingConfig:
     validation_batches: int = 4
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     num_workers: int = 0
-    """Processes that make patches; 0 makes them between the steps."""
+    """Processes that make patches, for each process that trains; 0 makes them between the steps."""
     seed: int = 0
 
 
@@ -71,13 +73,20 @@ PRESETS: dict[str, TrainingConfig] = {
 """'fast' takes 10,000 steps and 'cpu' 200, both narrower than the paper and with a rate that decays to zero."""
 
 
-def pick_device() -> torch.device:
-    """CUDA when there, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 class TrainingTask:
-    """One network, its optimizer and its patches, as the loop runs it."""
+    """One network, its optimizer and its patches, as the loop runs it.
+
+    Args:
+        network: What to train.
+        config: Settings.
+        plan: Patch size and mirror axes.
+        training: Cases to learn from.
+        validation: Cases whose loss is reported.
+        world: The processes that train the network together, each on its share of every batch.
+
+    Raises:
+        ConfigError: If the batch does not fall into equal shares.
+    """
 
     def __init__(
         self,
@@ -86,18 +95,20 @@ class TrainingTask:
         plan: Plan,
         training: Sequence[PreparedCase],
         validation: Sequence[PreparedCase],
+        world: World = ALONE,
     ) -> None:
+        world.check_batch(config.batch_size)
         self.num_epochs = config.num_epochs
         self.steps_per_epoch = config.steps_per_epoch or max(1, len(training) // config.batch_size)
-        self._config, self._device = config, pick_device()
+        self._config, self._world, self._device = config, world, world.device
         self.network = network.to(self._device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas)
         self._schedule = make_schedule(config, self._optimizer)
         patch = Augmentation(config.augmentation, plan.patch_size, plan.mirror_axes)
         plain = Augmentation(NO_AUGMENTATION, plan.patch_size, ())
-        key = (config.seed, "training")
-        self._stream = PatchStream(training, patch, foreground=config.foreground, key=key)
-        self._validation = PatchStream(validation, plain, foreground=1.0, key=(config.seed, "validation"))
+        stream = partial(PatchStream, rank=world.rank, world_size=world.world_size)
+        self._stream = stream(training, patch, foreground=config.foreground, key=(config.seed, "training"))
+        self._validation = stream(validation, plain, foreground=1.0, key=(config.seed, "validation"))
         self._batches: Iterator[Sample] = iter(())
 
     def begin(self, first_step: int, num_steps: int) -> None:
@@ -106,11 +117,12 @@ class TrainingTask:
         self._batches = self._stream.batches(first_step, num_steps, config.batch_size, num_workers=config.num_workers)
 
     def step(self, number: int) -> float:  # noqa: ARG002 (the stream counts along)
-        """One optimizer step."""
+        """One optimizer step; returns the mean loss of the whole batch."""
         self.network.train()
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._loss(next(self._batches))
         loss.backward()  # type: ignore[no-untyped-call]
+        self._world.average([loss, *(parameter.grad for parameter in self.network.parameters())])
         self._optimizer.step()
         return loss.item()
 
@@ -147,7 +159,9 @@ class TrainingTask:
         self.network.eval()
         count = self._config.validation_batches
         losses = [self._loss(batch) for batch in self._validation.batches(0, count, self._config.batch_size)]
-        return float(torch.stack(losses).mean())
+        mean = torch.stack(losses).mean()
+        self._world.average([mean])
+        return float(mean)
 
     def _loss(self, sample: Sample) -> Tensor:
         image, classes = to_device(sample, self._device)

@@ -5,7 +5,7 @@ import typer
 
 from scnas_deploy.cli.main import app
 
-RUN_OPTIONS = {"--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", "--resume"}
+RUN_OPTIONS = {"--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", "--resume", "--gpus"}
 
 OPTIONS = {
     "init": {"dataset", "--project", "--skip-bad", "--json"},

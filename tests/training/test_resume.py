@@ -18,18 +18,12 @@ SHORT = {
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, phantom_dataset, varied_genotype) -> Path:
-    """A working folder on the phantom with one uninterrupted run of each kind."""
-    folder = tmp_path_factory.mktemp("project")
-    assert run("init", str(phantom_dataset.root), project=folder).returncode == 0
-    settings = (folder / "scnas.toml").read_text().replace("memory_gib =", "patch_size = [24, 24, 24]\nmemory_gib =")
-    (folder / "scnas.toml").write_text(settings)
-    assert run("init", project=folder).returncode == 0
-    varied_genotype.save(folder / "genotype.json")
+def project(project) -> Path:
+    """The working folder with one uninterrupted run of each kind."""
     for kind in SHORT:
-        result = run(*command(kind, "whole"), project=folder)
+        result = run(*command(kind, "whole"), project=project)
         assert result.returncode == 0, result.stderr
-    return folder
+    return project
 
 
 def command(kind: str, name: str) -> tuple[str, ...]:
@@ -60,13 +54,14 @@ def test_a_resumed_search_finds_the_same_genotype(project):
     assert whole.provenance.final_entropy == killed.provenance.final_entropy
 
 
-def test_ctrl_c_saves_the_step_and_says_how_to_go_on(project):
-    folder = project / "runs" / "train-stopped"
-    process = start(*command("train", "stopped"), project=project)
-    _, err = end_when(process, lambda: num_epochs_logged(folder) >= 1, signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_and_says_how_to_go_on(project, number):
+    folder = project / "runs" / f"train-{number.name}"
+    process = start(*command("train", number.name), project=project)
+    _, err = end_when(process, lambda: num_epochs_logged(folder) >= 1, number)
     assert process.returncode == 130
-    assert "scnas train --resume --name train-stopped" in err
-    resume(project, "train", "stopped")
+    assert f"scnas train --resume --name train-{number.name}" in err
+    resume(project, "train", number.name)
     assert_same_run(folder, project / "runs" / "train-whole")
 
 
