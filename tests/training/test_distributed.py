@@ -159,6 +159,16 @@ def test_a_batch_that_does_not_divide_is_refused(phantom_plan):
         TrainingTask(torch.nn.Identity(), TrainingConfig(batch_size=5), phantom_plan, [], [], World(world_size=2))
 
 
+def test_the_command_refuses_such_a_batch_in_one_line_and_starts_no_run(project):
+    result = run(*command("train", "uneven"), "--gpus", "3", project=project)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    notice, refusal = result.stderr.splitlines()
+    assert notice.startswith("No CUDA here: --gpus 3 runs 3 processes")
+    assert refusal.startswith("scnas: batch_size: expected a multiple of the number of processes, 3, found 4.")
+    assert not (project / "runs" / "train-uneven").exists()
+
+
 @pytest.fixture(scope="module")
 def whole(project) -> Path:
     """The working folder with an uninterrupted run of two processes; what it printed lies beside the runs."""
