@@ -60,7 +60,7 @@ def test_means_and_intervals_are_those_of_a_plain_bootstrap():
 
 def test_the_interval_holds_the_truth_in_about_95_of_100_experiments():
     random = np.random.default_rng(11)
-    held, experiments, cases = 0, 200, 40
+    held, experiments, cases = 0, 100, 40
     for _ in range(experiments):
         before = random.uniform(0.4, 0.7, cases)
         after = before + random.normal(0.03, 0.05, cases)

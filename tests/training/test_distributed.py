@@ -187,6 +187,7 @@ def test_only_one_process_writes_and_speaks(whole):
         assert sum(printed_line.startswith(line) for printed_line in printed) == 1, line
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_both_after_the_same_step(whole, number):
     name = f"train-{number.name}"
@@ -198,6 +199,7 @@ def test_a_signal_stops_both_after_the_same_step(whole, number):
     assert_same_run(whole / "runs" / name, whole / "runs" / "train-whole")
 
 
+@pytest.mark.soak
 def test_one_process_goes_on_where_two_stopped(whole, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     process = start(*command("train", "fewer"), "--gpus", "2", project=whole)
