@@ -48,7 +48,8 @@ def search(
     epochs: options.EpochsOption = None,
     steps_per_epoch: options.StepsOption = None,
     sampling: Annotated[
-        Sampling | None, typer.Option("--sampling", help="Operations an edge executes: two draws (the paper), ...")
+        Sampling | None,
+        typer.Option("--sampling", help="What an edge executes: two draws (the paper), the top two, one, or all."),
     ] = None,
     betas: Annotated[
         Betas | None, typer.Option("--betas", help="Reading of the paper's Adam betas for the weights.")
