@@ -31,12 +31,17 @@ def run(*arguments: str, project: Path) -> subprocess.CompletedProcess:
 
 def end_when(process: subprocess.Popen, condition: Callable[[], bool], number: signal.Signals) -> tuple[str, str]:
     """Send a signal as soon as the condition holds or the process has ended by itself."""
+    wait_until(process, condition)
+    process.send_signal(number)
+    return process.communicate(timeout=_PATIENCE_SECONDS)
+
+
+def wait_until(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds or the process has ended by itself."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not condition() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(number)
-    return process.communicate(timeout=_PATIENCE_SECONDS)
 
 
 def num_epochs_logged(run_folder: Path) -> int:

@@ -111,21 +111,29 @@ def _mirrored(evaluator: "Evaluator") -> "Evaluator":
 def _of_run(project: Path, name: str, dataset: "Dataset") -> tuple["Evaluator", int]:
     options.require_training()
     from scnas_deploy.inference.engines.pytorch import TorchEngine
+    from scnas_deploy.networks.genotype import whole_multiple
     from scnas_deploy.training.evaluation import Evaluator
     from scnas_deploy.training.run import load_network
 
     run = options.run_folder(project, name)
-    network = load_network(run.path, run.genotype(), run.plan())
-    return Evaluator(dataset, run.plan(), TorchEngine(network), name), run.record().fold
+    plan, genotype = run.network_plan(), run.genotype()
+    network = load_network(run.path, genotype, plan)
+    evaluator = Evaluator(
+        dataset, plan, TorchEngine(network), name, whole_multiple=whole_multiple(genotype.architecture)
+    )
+    return evaluator, run.record().fold
 
 
 def _of_model(model: str, dataset: "Dataset", engine: str) -> tuple["Evaluator", int]:
     from scnas_deploy.inference.model import load_model
+    from scnas_deploy.networks.genotype import whole_multiple
     from scnas_deploy.training.evaluation import Evaluator
 
     loaded = load_model(options.model_folder().resolve(model), engine=engine)
     manifest = loaded.package.manifest
-    return Evaluator(dataset, loaded.package.plan, loaded.engine, manifest.name), manifest.training.fold
+    whole = whole_multiple(loaded.package.genotype.architecture)
+    evaluator = Evaluator(dataset, loaded.package.plan, loaded.engine, manifest.name, whole_multiple=whole)
+    return evaluator, manifest.training.fold
 
 
 def _means(result: "Evaluation") -> dict[str, dict[str, float | None]]:

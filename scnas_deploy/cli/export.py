@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scnas_deploy.export.package import Description
     from scnas_deploy.inference.manifest import Manifest
     from scnas_deploy.training.runs import RunFolder
-    from scnas_deploy.types import PatchesBCXYZ
+    from scnas_deploy.types import ImageCXYZ, PatchesBCXYZ, Shape3
 
 PARITY_PATCHES = 10
 
@@ -32,7 +32,7 @@ def export(
     options.require_training()
     _, dataset = options.open_project(project)
     run = options.run_folder(project, name)
-    plan, genotype = run.plan(), run.genotype()
+    plan, genotype = run.network_plan(), run.genotype()
     from scnas_deploy.export.package import export_package
     from scnas_deploy.files import check_writable
     from scnas_deploy.inference.package import SUFFIX
@@ -64,18 +64,32 @@ def _check_name(name: str) -> None:
 
 
 def _parity_patches(run: "RunFolder", dataset: "Dataset", project: Path) -> "list[PatchesBCXYZ]":
-    """Real patches of held-out cases, as training would cut them but without augmentation."""
+    """Real patches of held-out cases, as training would cut them but without augmentation; or the whole cases."""
+    from scnas_deploy.networks.genotype import whole_multiple
     from scnas_deploy.training.augmentation import NO_AUGMENTATION, Augmentation
     from scnas_deploy.training.folds import fold_split
     from scnas_deploy.training.patches import PatchStream
     from scnas_deploy.training.prepared import PreparedCases
 
-    plan = run.plan()
+    plan = run.network_plan()
     held_out = fold_split([case.id for case in dataset.cases], run.record().fold).validation[:PARITY_PATCHES]
     cases = PreparedCases(dataset, plan, project / ".scnas" / "cache").load(held_out)
+    multiple = whole_multiple(run.genotype().architecture)
+    if multiple is not None:
+        return [_padded(case.image_CXYZ, plan.patch_size, multiple) for case in cases]
     plain = Augmentation(NO_AUGMENTATION, plan.patch_size, ())
     stream = PatchStream(cases, plain, foreground=1.0, key=("parity",))
     return [stream[number][0].numpy()[None] for number in range(PARITY_PATCHES)]
+
+
+def _padded(image_CXYZ: "ImageCXYZ", patch_size: "Shape3", multiple: int) -> "PatchesBCXYZ":
+    """A whole case as the predictor hands it to the engine."""
+    import numpy as np
+
+    from scnas_deploy.inference.tiling import padding, whole_size
+
+    pads = padding(image_CXYZ.shape[1:], whole_size(image_CXYZ.shape[1:], patch_size, multiple))
+    return np.pad(image_CXYZ, ((0, 0), *pads))[None]
 
 
 def _describe(run: "RunFolder", name: str) -> "Description":

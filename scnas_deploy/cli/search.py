@@ -11,9 +11,17 @@ from scnas_deploy.cli import options, processes
 from scnas_deploy.cli.console import note, progress, say, say_json
 
 if TYPE_CHECKING:
-    from scnas_deploy.networks.genotype import Genotype
+    from scnas_deploy.networks.genotype import Genotype, ScnasArchitecture
     from scnas_deploy.search.config import SearchConfig
-    from scnas_deploy.training.runs import RunFolder
+    from scnas_deploy.search.ronasmis_config import RonasmisConfig
+    from scnas_deploy.training.runs import RunFolder, RunRecord
+
+
+class Space(StrEnum):
+    """What is searched, and how."""
+
+    SCNAS = "scnas"
+    RONASMIS = "ronasmis"
 
 
 class Sampling(StrEnum):
@@ -42,6 +50,10 @@ class TauSchedule(StrEnum):
 def search(
     project: options.ProjectOption = Path(),
     name: Annotated[str, typer.Option("--name", help="Name of the run, a folder in runs/.")] = "search",
+    space: Annotated[
+        Space | None,
+        typer.Option("--space", help="scnas: cells, by gradient; ronasmis: a whole U-Net, by a controller."),
+    ] = None,
     preset: options.PresetOption = None,
     fold: options.FoldOption = None,
     seed: options.SeedOption = None,
@@ -64,15 +76,13 @@ def search(
     settings, dataset = options.open_project(project)
     run = options.run_folder(project, name)
     processes.spread(gpus)
-    from scnas_deploy.search.config import BETAS, SearchConfig
+    from scnas_deploy.search.config import BETAS
     from scnas_deploy.search.run import search as run_search
     from scnas_deploy.training.folds import fold_split
     from scnas_deploy.training.prepared import PreparedCases
-    from scnas_deploy.training.runs import load_config
 
-    overrides = {
-        "num_epochs": epochs,
-        "steps_per_epoch": steps_per_epoch,
+    overrides = {"num_epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    of_scnas = {
         "sampling": None if sampling is None else sampling.value,
         "weight_betas": None if betas is None else BETAS[betas],
         "tau_schedule": None if tau is None else tau.value,
@@ -80,18 +90,21 @@ def search(
 
     def start() -> None:
         if resume:
-            options.refuse_with_resume(preset=preset, fold=fold, seed=seed, **overrides)
-            world.check_batch(load_config(SearchConfig, run.record()).batch_size)
+            options.refuse_with_resume(space=space, preset=preset, fold=fold, seed=seed, **overrides, **of_scnas)
+            world.check_batch(_config_of(run.record()).batch_size)
             return
         chosen = options.pick_preset(preset, settings.search.preset)
-        config = _config(chosen, settings.search.seed if seed is None else seed, overrides)
+        searched = space or Space.SCNAS
+        _refuse_in_ronasmis(searched, sampling=sampling, betas=betas, tau=tau)
+        overrides["seed"] = settings.search.seed if seed is None else seed
+        config = _config(searched, chosen, {**overrides, **of_scnas})
         world.check_batch(config.batch_size)
-        _start(run, project, chosen, settings.search.fold if fold is None else fold, config)
+        _start(run, project, searched, chosen, settings.search.fold if fold is None else fold, config)
 
     with processes.joined() as world:
         processes.on_main(world, start)
         record, plan = run.record(), run.plan()
-        config = load_config(SearchConfig, record)
+        config = _config_of(record)
         _announce(config, record.preset, record.fold)
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
         split = fold_split([case.id for case in dataset.cases], record.fold)
@@ -106,41 +119,83 @@ def search(
             _print(genotype, run)
 
 
-def _config(preset: str, seed: int, overrides: dict[str, Any]) -> "SearchConfig":
+def _refuse_in_ronasmis(space: Space, **given: StrEnum | None) -> None:
+    """The readings of the SCNAS paper mean nothing to the other search."""
+    from scnas_deploy.errors import ConfigError
+
+    names = [f"--{name}" for name, value in given.items() if value is not None]
+    if space is Space.RONASMIS and names:
+        raise ConfigError(
+            "--space ronasmis",
+            expected="no settings of the SCNAS search beside it",
+            found=", ".join(names),
+            remedy="Leave them out",
+        )
+
+
+def _config(space: Space, preset: str, overrides: dict[str, Any]) -> "SearchConfig | RonasmisConfig":
     from scnas_deploy.search.config import PRESETS
+    from scnas_deploy.search.ronasmis_config import RONASMIS_PRESETS
 
     given = {name: value for name, value in overrides.items() if value is not None}
-    return dataclasses.replace(PRESETS[preset], seed=seed, **given)
+    presets: dict[str, Any] = PRESETS if space is Space.SCNAS else RONASMIS_PRESETS
+    config: SearchConfig | RonasmisConfig = dataclasses.replace(presets[preset], **given)
+    return config
 
 
-def _start(run: "RunFolder", project: Path, preset: str, fold: int, config: "SearchConfig") -> None:
+def _config_of(record: "RunRecord") -> "SearchConfig | RonasmisConfig":
+    from scnas_deploy.search.config import SearchConfig
+    from scnas_deploy.search.ronasmis_config import RonasmisConfig
+    from scnas_deploy.training.runs import load_config
+
+    if record.space == "ronasmis":
+        return load_config(RonasmisConfig, record)
+    return load_config(SearchConfig, record)
+
+
+def _start(
+    run: "RunFolder", project: Path, space: Space, preset: str, fold: int, config: "SearchConfig | RonasmisConfig"
+) -> None:
     from scnas_deploy.data.plan import load_plan
     from scnas_deploy.training.runs import RunRecord, dump_config
 
-    record = RunRecord(kind="search", fold=fold, preset=preset, config=dump_config(config))
+    record = RunRecord(kind="search", space=space.value, fold=fold, preset=preset, config=dump_config(config))
     run.create(record, load_plan(project / "plan.json"))
 
 
-def _announce(config: "SearchConfig", preset: str, fold: int) -> None:
+def _announce(config: "SearchConfig | RonasmisConfig", preset: str, fold: int) -> None:
     from scnas_deploy.networks.genotype import Operation
+    from scnas_deploy.search.config import SearchConfig
 
     note(f"Preset '{preset}', fold {fold} held out, stem {config.stem_channels} channels.")
-    if len(config.operations) < len(Operation):
+    if isinstance(config, SearchConfig) and len(config.operations) < len(Operation):
         names = ", ".join(config.operations)
         note(f"The preset restricts the search to {len(config.operations)} of 8 operations: {names}.")
 
 
 def _print(genotype: "Genotype", run: "RunFolder") -> None:
-    from scnas_deploy.networks.genotype import CellType, ScnasArchitecture
+    from scnas_deploy.networks.genotype import ScnasArchitecture
 
     found, architecture = genotype.provenance, genotype.architecture
-    assert isinstance(architecture, ScnasArchitecture)
     figures = f"{genotype.gmacs:.2f} GMAC a patch, entropy {found.final_entropy:.2f}"
     for text in found.warnings:
         note(f"warning: {text}.")
     say(f"Searched {found.search_seconds:.0f} s on {found.device}; {figures}")
+    if isinstance(architecture, ScnasArchitecture):
+        _print_cells(architecture)
+        following = "scnas train"
+    else:
+        say("  " + ", ".join(f"{name} {value}" for name, value in architecture.model_dump(mode="json").items()))
+        say(f"  peak memory {(found.peak_bytes or 0) / 1e9:.1f} GB (the paper's card has 10.8 GB)")
+        say("The network is trained already, by the weights its children shared.")
+        following = f"scnas evaluate --name {run.path.name}, or scnas train to train it anew"
+    say(f"Wrote {run.path / 'genotype.json'}. Next: {following}")
+
+
+def _print_cells(architecture: "ScnasArchitecture") -> None:
+    from scnas_deploy.networks.genotype import CellType
+
     for cell_type in CellType:
         operations = architecture.cells.of(cell_type)
         counts = {operation: operations.count(operation) for operation in dict.fromkeys(operations)}
         say(f"  {cell_type:<10} " + ", ".join(f"{count} x {operation}" for operation, count in counts.items()))
-    say(f"Wrote {run.path / 'genotype.json'}. Next: scnas train")

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.files import write_text
+from scnas_deploy.types import Shape3
 
 Range = tuple[float, float]
 
@@ -124,6 +125,10 @@ class Plan(Frozen):
     def class_values(self) -> tuple[int, ...]:
         """Class index -> label value in the mask."""
         return (0, *(label.value for label in self.labels))
+
+    def with_patch_size(self, size: Shape3 | None) -> "Plan":
+        """Return the plan with another patch size; None keeps its own."""
+        return self if size is None else self.model_copy(update={"patch_size": size})
 
     def save(self, path: Path) -> None:
         """Write plan.json."""

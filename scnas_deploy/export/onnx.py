@@ -18,13 +18,14 @@ OPSET = 20
 INPUT, OUTPUT = "image", "logits"
 
 
-def export_onnx(network: nn.Module, in_channels: int, patch_size: Shape3) -> bytes:
-    """Export a network with a dynamic batch axis.
+def export_onnx(network: nn.Module, in_channels: int, patch_size: Shape3, whole_multiple: int | None = None) -> bytes:
+    """Export a network with a dynamic batch axis, and on request dynamic X, Y and Z.
 
     Args:
         network: On the CPU, ready to evaluate.
         in_channels: Channels of a patch.
         patch_size: Voxels along X, Y, Z.
+        whole_multiple: For a network that takes whole volumes: their voxels along each axis are a multiple of this.
 
     Returns:
         The ONNX file's bytes: input 'image' (B, C, X, Y, Z), output 'logits' (B, K, X, Y, Z), float32.
@@ -46,7 +47,7 @@ def export_onnx(network: nn.Module, in_channels: int, patch_size: Shape3) -> byt
                 opset_version=OPSET,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+                dynamic_shapes=(_dynamic_axes(whole_multiple),),
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -62,6 +63,14 @@ def export_onnx(network: nn.Module, in_channels: int, patch_size: Shape3) -> byt
     _forget_origin(proto)
     model: bytes = proto.SerializeToString()
     return model
+
+
+def _dynamic_axes(whole_multiple: int | None) -> dict[int, Any]:
+    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=4096)}
+    if whole_multiple is not None:
+        spatial = {axis: torch.export.Dim(name, min=1, max=4096) for axis, name in ((2, "x"), (3, "y"), (4, "z"))}
+        axes |= {axis: whole_multiple * steps for axis, steps in spatial.items()}
+    return axes
 
 
 def _forget_origin(model: Any) -> None:

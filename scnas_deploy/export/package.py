@@ -23,7 +23,7 @@ from scnas_deploy.inference.engines.select import installed_engines, open_engine
 from scnas_deploy.inference.manifest import Artefact, Manifest, MeasuredDice, ParityRecord, TrainingRecord
 from scnas_deploy.inference.model import check_canary
 from scnas_deploy.inference.package import CANARY, GENOTYPE, MANIFEST, MODEL, PLAN, WEIGHTS, Canary
-from scnas_deploy.networks.genotype import Genotype
+from scnas_deploy.networks.genotype import Genotype, whole_multiple
 from scnas_deploy.networks.weights import weights_of
 from scnas_deploy.types import PatchesBCXYZ
 
@@ -66,7 +66,7 @@ def export_package(
         raise MissingExtraError("openvino", "cpu", "the export's parity gate")
     network = network.cpu().eval()
     canary = make_canary(network, len(plan.channels), plan.num_classes, plan.patch_size)
-    model = export_onnx(network, len(plan.channels), plan.patch_size)
+    model = export_onnx(network, len(plan.channels), plan.patch_size, whole_multiple(genotype.architecture))
     parity = _prove(network, model, canary, patches)
     members = {
         PLAN: to_json(plan).encode(),

@@ -15,6 +15,7 @@ from scnas_deploy.inference.mirroring import MirroringEngine
 from scnas_deploy.inference.package import Canary, ModelPackage, open_package
 from scnas_deploy.inference.predictor import Predictor, Progress
 from scnas_deploy.inference.segmentation import Segmentation
+from scnas_deploy.networks.genotype import whole_multiple
 
 CANARY_MAX_ABS_ERROR = 1e-2
 CANARY_MIN_AGREEMENT = 0.999
@@ -60,7 +61,8 @@ class Model:
             )
         image, way_back = prepare(volume, plan)
         engine = MirroringEngine(self.engine, plan.mirror_axes) if mirror else self.engine
-        labels = way_back.restore(Predictor(engine, plan).predict(image, progress))
+        whole = whole_multiple(self.package.genotype.architecture)
+        labels = way_back.restore(Predictor(engine, plan, whole_multiple=whole).predict(image, progress))
         return Segmentation(
             labels_XYZ=labels,
             study=volume,

@@ -15,7 +15,7 @@ import numpy as np
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.errors import EngineError
 from scnas_deploy.inference.engines.base import Engine
-from scnas_deploy.inference.tiling import AxisTiling, TilingConfig, padding, tile_axis
+from scnas_deploy.inference.tiling import AxisTiling, TilingConfig, padding, tile_axis, whole_size
 from scnas_deploy.types import ImageCXYZ, LabelsXYZ, LogitsKXYZ, Shape3
 
 Progress = Callable[[int, int], None]
@@ -29,11 +29,13 @@ class Predictor:
         engine: Answers batches of patches.
         plan: Patch size and label values.
         overlap: Least part of a patch that the next one covers again.
+        whole_multiple: For a network that takes whole volumes at once: their voxels along each axis must be a multiple
+            of this. None sweeps patches.
     """
 
-    def __init__(self, engine: Engine, plan: Plan, *, overlap: float = 0.5) -> None:
+    def __init__(self, engine: Engine, plan: Plan, *, overlap: float = 0.5, whole_multiple: int | None = None) -> None:
         self._engine, self._plan = engine, plan
-        self._tiling = TilingConfig(patch_size=plan.patch_size, overlap=overlap)
+        self._overlap, self._whole_multiple = overlap, whole_multiple
 
     def predict(self, image_CXYZ: ImageCXYZ, progress: Progress | None = None) -> LabelsXYZ:
         """Segment a prepared image.
@@ -48,19 +50,26 @@ class Predictor:
         Raises:
             EngineError: If the engine answers with NaN or infinite logits.
         """
-        pads = padding(image_CXYZ.shape[1:], self._tiling.patch_size)
+        tiling = TilingConfig(patch_size=self._patch_size(image_CXYZ.shape[1:]), overlap=self._overlap)
+        pads = padding(image_CXYZ.shape[1:], tiling.patch_size)
         padded = np.pad(image_CXYZ, ((0, 0), *pads)) if any(map(any, pads)) else image_CXYZ
-        classes = self._sweep(padded, progress)
+        classes = self._sweep(padded, tiling, progress)
         inside = tuple(slice(before, before + n) for (before, _), n in zip(pads, image_CXYZ.shape[1:], strict=True))
         labels: LabelsXYZ = label_values(self._plan)[classes[inside]]
         return labels
 
-    def _sweep(self, image_CXYZ: ImageCXYZ, progress: Progress | None) -> np.ndarray:
+    def _patch_size(self, shape: Shape3) -> Shape3:
+        """The plan's, or what holds the whole volume."""
+        if self._whole_multiple is None:
+            return self._plan.patch_size
+        return whole_size(shape, self._plan.patch_size, self._whole_multiple)
+
+    def _sweep(self, image_CXYZ: ImageCXYZ, tiling: TilingConfig, progress: Progress | None) -> np.ndarray:
         _, x, y, z = image_CXYZ.shape
         shape = (x, y, z)
         axis = int(np.argmax(shape))
-        axes = [tile_axis(n, patch, self._tiling) for n, patch in zip(shape, self._tiling.patch_size, strict=True)]
-        slab = _Slab(self._plan.num_classes, shape, axis, self._tiling.patch_size[axis])
+        axes = [tile_axis(n, patch, tiling) for n, patch in zip(shape, tiling.patch_size, strict=True)]
+        slab = _Slab(self._plan.num_classes, shape, axis, tiling.patch_size[axis])
         classes = np.empty(shape, dtype=np.uint16)
         done, total = 0, len(axes[0].starts) * len(axes[1].starts) * len(axes[2].starts)
         starts = axes[axis].starts
@@ -74,7 +83,7 @@ class Predictor:
         return classes
 
     def _run_batch(self, image_CXYZ: ImageCXYZ, batch: list[Shape3], axes: list[AxisTiling], slab: "_Slab") -> None:
-        size = self._tiling.patch_size
+        size = [tiling.weights_PN.shape[1] for tiling in axes]
         boxes = []
         for place in batch:
             first = [axes[axis].starts[index] for axis, index in enumerate(place)]

@@ -73,6 +73,15 @@ def patch_starts(size: int, patch: int, overlap: float) -> tuple[int, ...]:
     return tuple(int(start) for start in np.round(np.linspace(0, size - patch, count)))
 
 
+def whole_size(shape: Shape3, patch_size: Shape3, multiple: int) -> Shape3:
+    """Return the voxels along X, Y, Z that hold a whole volume: multiples, and no fewer than the patch's.
+
+    A network has learnt patches of that size, small cases padded to it.
+    """
+    x, y, z = (-(-max(size, patch) // multiple) * multiple for size, patch in zip(shape, patch_size, strict=True))
+    return x, y, z
+
+
 def padding(shape: Shape3, patch_size: Shape3) -> tuple[tuple[int, int], ...]:
     """Return how many voxels to add before and after each axis, so that a patch fits."""
     missing = [max(0, patch - size) for size, patch in zip(shape, patch_size, strict=True)]

@@ -6,6 +6,8 @@ from scnas_deploy.networks.cells import FixedGraph
 from scnas_deploy.networks.chain import UChain
 from scnas_deploy.networks.genotype import Architecture, PlainConvUNetArchitecture, UResNetArchitecture
 from scnas_deploy.networks.plain_conv_unet import plain_conv_unet
+from scnas_deploy.networks.ronasmis import RonasmisNetwork
+from scnas_deploy.networks.ronasmis_settings import RonasmisArchitecture
 from scnas_deploy.networks.u_resnet import UResNet
 
 
@@ -23,6 +25,8 @@ def build(architecture: Architecture, *, in_channels: int, num_classes: int) -> 
     Raises:
         MissingExtraError: Where nnU-Net's network is asked for and its package is not installed.
     """
+    if isinstance(architecture, RonasmisArchitecture):
+        return RonasmisNetwork(architecture, in_channels=in_channels, num_classes=num_classes)
     shape = {"in_channels": in_channels, "num_classes": num_classes, "stem_channels": architecture.stem_channels}
     if isinstance(architecture, UResNetArchitecture):
         return UResNet(**shape)

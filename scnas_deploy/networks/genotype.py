@@ -13,6 +13,8 @@ from pydantic import Field, PositiveInt, model_validator
 
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.files import sha256_of, write_text
+from scnas_deploy.networks.ronasmis_settings import RonasmisArchitecture
+from scnas_deploy.types import Shape3
 
 NUM_INPUTS = 2
 NUM_NODES = 4
@@ -140,8 +142,18 @@ class PlainConvUNetArchitecture(Frozen):
         return PlainConvUNetArchitecture(stem_channels=stem_channels)
 
 
-Architecture = ScnasArchitecture | UResNetArchitecture | PlainConvUNetArchitecture
+Architecture = ScnasArchitecture | RonasmisArchitecture | UResNetArchitecture | PlainConvUNetArchitecture
 """The union of architectures, told apart by ``kind``."""
+
+
+def own_patch_size(architecture: Architecture) -> Shape3 | None:
+    """Return the patch size, voxels along X, Y, Z, that was searched with the network; None where the plan's holds."""
+    return architecture.patch_size if isinstance(architecture, RonasmisArchitecture) else None
+
+
+def whole_multiple(architecture: Architecture) -> int | None:
+    """Of what the voxels of a whole volume must be a multiple along each axis; None for networks of patches."""
+    return architecture.resolutions[-1] if isinstance(architecture, RonasmisArchitecture) else None
 
 
 class Provenance(Frozen):

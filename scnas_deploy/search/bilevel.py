@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from scnas_deploy.data.plan import Plan
-from scnas_deploy.networks.genotype import NUM_EDGES, CellType
+from scnas_deploy.networks.genotype import NUM_EDGES, CellType, ScnasArchitecture
 from scnas_deploy.search.config import SearchConfig
-from scnas_deploy.search.monitor import Monitor
+from scnas_deploy.search.derivation import derive_cells
+from scnas_deploy.search.found import Found
+from scnas_deploy.search.monitor import Monitor, mean_entropy
 from scnas_deploy.search.sampling import CellDraw, draw_cell, temperature
 from scnas_deploy.search.supernet import Supernet
 from scnas_deploy.training.augmentation import Augmentation
@@ -110,6 +112,12 @@ class BilevelTask:
         """Whether the strongest operations have not changed for as many epochs as the settings ask."""
         limit = self._config.stop_after_stable_epochs
         return limit is not None and self.monitor.stable_epochs >= limit
+
+    def derive(self) -> Found:
+        """Take the strongest operations, at the supernet's width."""
+        cells = derive_cells(self.alpha_TEO, self._config.operations)
+        architecture = ScnasArchitecture(cells=cells, stem_channels=self._config.stem_channels)
+        return Found(architecture, mean_entropy(self.alpha_TEO), self.monitor.warnings)
 
     def state(self) -> State:
         """Weights, architecture, optimizers, schedule and the running figures of the epoch."""

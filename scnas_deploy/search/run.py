@@ -5,21 +5,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 from scnas_deploy.data.plan import Plan
-from scnas_deploy.networks.complexity import count
-from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture
+from scnas_deploy.networks.genotype import Genotype, Provenance
 from scnas_deploy.search.bilevel import BilevelTask
 from scnas_deploy.search.config import SearchConfig
-from scnas_deploy.search.derivation import derive_cells
-from scnas_deploy.search.monitor import mean_entropy
+from scnas_deploy.search.ronasmis import RonasmisTask
+from scnas_deploy.search.ronasmis_config import RonasmisConfig
 from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.folds import search_split
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.memory import peak_bytes
 from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.run import at_width, save_weights
 
 
 def search(
-    config: SearchConfig,
+    config: SearchConfig | RonasmisConfig,
     plan: Plan,
     cases: Sequence[PreparedCase],
     folder: Path,
@@ -32,10 +32,11 @@ def search(
     """Search a genotype on the training cases of a fold.
 
     Args:
-        config: Settings.
+        config: Settings; their kind says which space is searched.
         plan: The dataset's plan.
         cases: The fold's training cases; they are split 4:1 for weights and architecture.
-        folder: The run folder; checkpoint, metrics and genotype.json go there.
+        folder: The run folder; checkpoint, metrics and genotype.json go there, and where the network needs no training
+            of its own, weights.safetensors.
         fold: Its number, for the record.
         resume: Continue from the folder's checkpoint.
         progress: Called after each step.
@@ -43,15 +44,13 @@ def search(
     """
     weights, architecture = search_split([case.id for case in cases], config.seed)
     by_id = {case.id: case for case in cases}
-    task = BilevelTask(config, plan, [by_id[name] for name in weights], [by_id[name] for name in architecture], world)
+    parts = [by_id[name] for name in weights], [by_id[name] for name in architecture]
+    task = _make_task(config, plan, *parts, world)
     loop = Loop(task, folder, resume=resume, progress=progress, world=world)
     loop.run()
-    found = ScnasArchitecture(cells=derive_cells(task.alpha_TEO, config.operations), stem_channels=config.stem_channels)
-    cost = count(found, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
+    found = task.derive()
     genotype = Genotype(
-        architecture=found,
-        gmacs=round(cost.gmacs, 4),
-        num_parameters=cost.num_parameters,
+        architecture=found.architecture,
         provenance=Provenance(
             made_by="scnas search",
             dataset_fingerprint=plan.dataset_fingerprint,
@@ -62,17 +61,32 @@ def search(
             search_seconds=round(loop.seconds, 1),
             device=world.hardware,
             peak_bytes=peak_bytes(),
-            warnings=task.monitor.warnings,
-            final_entropy=round(mean_entropy(task.alpha_TEO), 4),
+            warnings=found.warnings,
+            final_entropy=round(found.final_entropy, 4),
         ),
     )
+    genotype = at_width(genotype, config.stem_channels, plan)
     if world.is_main:
+        if found.weights is not None:
+            save_weights(found.weights, folder)
         genotype.save(folder / "genotype.json")
     world.barrier()
     return genotype
 
 
-def _settings(config: SearchConfig) -> dict[str, str | int | float | bool | list[str] | list[float]]:
+def _make_task(
+    config: SearchConfig | RonasmisConfig,
+    plan: Plan,
+    weight_cases: Sequence[PreparedCase],
+    architecture_cases: Sequence[PreparedCase],
+    world: World,
+) -> BilevelTask | RonasmisTask:
+    if isinstance(config, RonasmisConfig):
+        return RonasmisTask(config, plan, weight_cases, architecture_cases, world)
+    return BilevelTask(config, plan, weight_cases, architecture_cases, world)
+
+
+def _settings(config: SearchConfig | RonasmisConfig) -> dict[str, str | int | float | bool | list[str] | list[float]]:
     plain = (str, int, float, bool)
     return {
         name: list(value) if isinstance(value, tuple) else value

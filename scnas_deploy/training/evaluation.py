@@ -115,12 +115,14 @@ class Evaluator:
     subject: str
     """Name of the run or package."""
     nsd_tolerance_mm: float = DEFAULT_TOLERANCE_MM
+    whole_multiple: int | None = None
+    """As :class:`~scnas_deploy.inference.predictor.Predictor` takes it."""
 
     def evaluate(
         self, case_ids: Sequence[str], *, fold: int | None, progress: Callable[[int, int], None] | None = None
     ) -> Evaluation:
         """Score cases, each on its own grid."""
-        predictor = Predictor(self.engine, self.plan)
+        predictor = Predictor(self.engine, self.plan, whole_multiple=self.whole_multiple)
         scores = []
         for number, case_id in enumerate(case_ids, 1):
             scores.append(self._score(case_id, predictor))

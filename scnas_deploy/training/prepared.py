@@ -11,7 +11,6 @@ from scnas_deploy.data.check import load_case
 from scnas_deploy.data.dataset import Case, Dataset
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.data.preprocess import prepare
-from scnas_deploy.documents import to_json
 from scnas_deploy.files import atomic_path, sha256_of
 from scnas_deploy.types import ImageCXYZ, LabelsXYZ
 
@@ -43,7 +42,7 @@ class PreparedCases:
 
     def __init__(self, dataset: Dataset, plan: Plan, folder: Path) -> None:
         self._dataset, self._plan = dataset, plan
-        self._folder = folder / sha256_of(f"{_CACHE_VERSION}{to_json(plan)}".encode())[:16]
+        self._folder = folder / sha256_of(f"{_CACHE_VERSION}{_preparation(plan)}".encode())[:16]
 
     def load(self, case_ids: Sequence[str], progress: Callable[[int, int], None] | None = None) -> list[PreparedCase]:
         """Return the cases, preparing those that are not in the cache yet."""
@@ -78,6 +77,11 @@ class PreparedCases:
         places = {str(index): _places(classes, index) for index in range(1, self._plan.num_classes)}
         with atomic_path(folder / "places.npz") as temporary:  # last: its presence says the case is complete
             np.savez(temporary, **places)  # type: ignore[arg-type]
+
+
+def _preparation(plan: Plan) -> str:
+    """What of a plan changes prepared cases: all but the size of the patches that are cut from them."""
+    return plan.model_dump_json(by_alias=True, exclude={"patch_size"})
 
 
 def to_classes(labels_XYZ: LabelsXYZ, plan: Plan) -> LabelsXYZ:

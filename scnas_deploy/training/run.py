@@ -1,19 +1,19 @@
 """Retraining a genotype's network from scratch, and reading it back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.errors import FormatError
 from scnas_deploy.files import atomic_path
 from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.complexity import count, fit_width
-from scnas_deploy.networks.genotype import Architecture, Genotype
+from scnas_deploy.networks.genotype import Architecture, Genotype, own_patch_size
 from scnas_deploy.networks.weights import load_weights, weights_of
 from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.loop import Loop, Progress
@@ -27,14 +27,16 @@ WEIGHTS = "weights.safetensors"
 def at_cost(genotype: Genotype, gmacs: float, plan: Plan) -> Genotype:
     """Return the genotype at the width whose cost on the plan's patch comes nearest to ``gmacs``."""
     shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
-    wide = fit_width(genotype.architecture, gmacs, **shape, patch_size=plan.patch_size)
+    patch_size = own_patch_size(genotype.architecture) or plan.patch_size
+    wide = fit_width(genotype.architecture, gmacs, **shape, patch_size=patch_size)
     return at_width(genotype, wide.stem_channels, plan)
 
 
 def at_width(genotype: Genotype, stem_channels: int, plan: Plan) -> Genotype:
     """Return the genotype at another width, its costs counted anew."""
     architecture = genotype.architecture.with_stem(stem_channels)
-    cost = count(architecture, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
+    shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
+    cost = count(architecture, **shape, patch_size=own_patch_size(architecture) or plan.patch_size)
     update = {
         "architecture": architecture,
         "gmacs": round(cost.gmacs, 4),
@@ -69,17 +71,25 @@ def train(
         world: The processes that train together; each returns the network.
     """
     network = build_network(genotype.architecture.with_stem(config.stem_channels), plan, seed=config.seed)
-    task = TrainingTask(network, config, plan, training, validation, world)
+    task = TrainingTask(
+        network,
+        config,
+        plan.with_patch_size(own_patch_size(genotype.architecture)),
+        training,
+        validation,
+        world,
+    )
     Loop(task, folder, resume=resume, progress=progress, world=world).run()
     if world.is_main:
-        _save_weights(network, folder / WEIGHTS)
+        save_weights(weights_of(network), folder)
     world.barrier()
     return network.cpu().eval()
 
 
-def _save_weights(network: nn.Module, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in weights_of(network).items()}, temporary)
+def save_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Write a network's weights into its run folder."""
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
 
 
 def build_network(architecture: Architecture, plan: Plan, *, seed: int = 0) -> nn.Module:

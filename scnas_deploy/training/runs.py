@@ -10,7 +10,7 @@ from scnas_deploy.data.plan import Plan, load_plan
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.errors import ConfigError, FormatError
 from scnas_deploy.files import write_text
-from scnas_deploy.networks.genotype import Genotype, load_genotype
+from scnas_deploy.networks.genotype import Genotype, load_genotype, own_patch_size
 from scnas_deploy.training.evaluation import Evaluation
 from scnas_deploy.training.report import to_html
 
@@ -24,6 +24,8 @@ class RunRecord(Frozen):
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
     kind: Literal["search", "train"]
+    space: Literal["scnas", "ronasmis"] | None = None
+    """Of a search."""
     fold: int
     preset: str
     config: dict[str, Any]
@@ -66,6 +68,10 @@ class RunFolder:
     def plan(self) -> Plan:
         """Read the plan the run was started with."""
         return load_plan(self.path / PLAN)
+
+    def network_plan(self) -> Plan:
+        """Return the plan of the run's network: with the genotype's own patch size, where it has one."""
+        return self.plan().with_patch_size(own_patch_size(self.genotype().architecture))
 
     def genotype(self) -> Genotype:
         """Read the genotype that was found or trained."""

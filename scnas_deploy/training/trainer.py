@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import PolynomialLR, ReduceLROnPlateau
 
 from scnas_deploy.data.plan import Plan
+from scnas_deploy.networks.ronasmis import RonasmisNetwork
 from scnas_deploy.networks.weights import load_weights, weights_of
 from scnas_deploy.training.augmentation import NO_AUGMENTATION, Augmentation, AugmentationConfig
 from scnas_deploy.training.checkpoint import State
 from scnas_deploy.training.distributed import ALONE, World
-from scnas_deploy.training.losses import jaccard_distance
+from scnas_deploy.training.losses import deeply_supervised, jaccard_distance
 from scnas_deploy.training.patches import PatchStream, Sample
 from scnas_deploy.training.prepared import PreparedCase
 
@@ -120,7 +121,7 @@ class TrainingTask:
         """One optimizer step; returns the mean loss of the whole batch."""
         self.network.train()
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(next(self._batches))
+        loss = self._supervised_loss(next(self._batches))
         loss.backward()  # type: ignore[no-untyped-call]
         self._world.average([loss, *(parameter.grad for parameter in self.network.parameters())])
         self._optimizer.step()
@@ -162,6 +163,15 @@ class TrainingTask:
         mean = torch.stack(losses).mean()
         self._world.average([mean])
         return float(mean)
+
+    def _supervised_loss(self, sample: Sample) -> Tensor:
+        """The loss of the network's answer and, where it has them, of its coarser maps."""
+        if not isinstance(self.network, RonasmisNetwork):
+            return self._loss(sample)
+        image, classes = to_device(sample, self._device)
+        with mixed_precision(self._device):
+            maps = self.network.supervised(image)
+        return deeply_supervised(jaccard_distance, maps, classes)
 
     def _loss(self, sample: Sample) -> Tensor:
         image, classes = to_device(sample, self._device)

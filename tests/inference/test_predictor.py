@@ -186,3 +186,17 @@ def test_classes_become_the_plans_label_values_in_its_order(values, dtype, phant
     labels = Predictor(EngineFake(answer), plan).predict(classes[None].astype(np.float32))
     assert labels.dtype == dtype == label_values(plan).dtype
     np.testing.assert_array_equal(labels, np.array([0, *values])[classes])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_whole_volume_is_answered_at_once_on_multiples_no_smaller_than_the_patch(shape, phantom_plan):
+    seen = []
+
+    def answer(patches):
+        seen.append(patches.shape)
+        return np.concatenate([-patches, patches], axis=1)
+
+    image = noise(shape)
+    labels = Predictor(EngineFake(answer), plan_of(phantom_plan), whole_multiple=4).predict(image)
+    assert seen == [(1, 1, *(max(8, ceil(n / 4) * 4) for n in shape))]
+    np.testing.assert_array_equal(labels, image[0] > 0)

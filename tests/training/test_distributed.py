@@ -14,14 +14,16 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from scnas_deploy.errors import ConfigError, PeerError
 from scnas_deploy.search.bilevel import BilevelTask
 from scnas_deploy.search.config import SearchConfig
+from scnas_deploy.search.ronasmis import RonasmisTask
+from scnas_deploy.search.ronasmis_config import RonasmisConfig
 from scnas_deploy.training.checkpoint import load_checkpoint, save_checkpoint
 from scnas_deploy.training.distributed import ALONE, World, open_world
 from scnas_deploy.training.metrics_log import read_metrics
 from scnas_deploy.training.prepared import PreparedCases
 from scnas_deploy.training.run import build_network
 from scnas_deploy.training.trainer import TrainingConfig, TrainingTask
-from tests.killing import assert_same_run, end_when, num_epochs_logged, run, start
-from tests.training.test_resume import command
+from tests.killing import assert_same_run, end_when, num_epochs_logged, run, start, wait_until
+from tests.training.test_resume import command, resume
 
 NUM_STEPS = 3
 
@@ -92,8 +94,11 @@ def take_steps(world: World, kind: str, dataset, plan, genotype, folder: Path) -
     save_checkpoint(folder / f"{kind}-{world.rank}-of-{world.world_size}", outcome)
 
 
-def make_task(world: World, kind: str, plan, genotype, cases) -> BilevelTask | TrainingTask:
+def make_task(world: World, kind: str, plan, genotype, cases) -> BilevelTask | RonasmisTask | TrainingTask:
     settings = {"batch_size": 2, "num_epochs": 1, "steps_per_epoch": NUM_STEPS}
+    if kind == "ronasmis":
+        config = RonasmisConfig(stem_channels=4, steps_per_child=2, **settings)
+        return RonasmisTask(config, plan, cases[:7], cases[7:], world)
     if kind == "search":
         return BilevelTask(SearchConfig(stem_channels=4, **settings), plan, cases[:8], cases[8:], world)
     network = build_network(genotype.architecture, plan, seed=0)
@@ -138,7 +143,7 @@ def test_a_process_by_itself_needs_no_others(monkeypatch):
     assert (tensor.item(), world.largest(2), world.is_main) == (3.0, 2, True)
 
 
-@pytest.mark.parametrize("kind", ["search", "train"])
+@pytest.mark.parametrize("kind", ["search", "ronasmis", "train"])
 def test_two_processes_take_the_steps_of_one(kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path):
     arguments = (kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path)
     for world_size in (1, 2):
@@ -218,7 +223,7 @@ def test_one_process_goes_on_where_two_stopped(whole, monkeypatch):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kind", ["search", "train"])
+@pytest.mark.parametrize("kind", ["search", "ronasmis", "train"])
 def test_two_processes_killed_resume_to_the_same_bits(project, kind):
     """SIGKILL of torchrun's process ends the two that it has started: none writes on into the resumed run."""
     assert run(*command(kind, "unkilled"), "--gpus", "2", project=project).returncode == 0
@@ -226,6 +231,24 @@ def test_two_processes_killed_resume_to_the_same_bits(project, kind):
     folder = project / "runs" / f"{kind}-killed"
     end_when(process, lambda: num_epochs_logged(folder) >= 2, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    result = run(kind, "--resume", "--name", f"{kind}-killed", "--gpus", "2", project=project)
-    assert result.returncode == 0, result.stderr
+    resume(project, kind, "killed", "--gpus", "2")
     assert_same_run(folder, project / "runs" / f"{kind}-unkilled")
+
+
+@pytest.mark.soak
+def test_one_of_two_processes_killed_ends_the_command_and_resumes_to_the_same_bits(whole):
+    process = start(*command("train", "halved"), "--gpus", "2", project=whole)
+    folder = whole / "runs" / "train-halved"
+    wait_until(process, lambda: num_epochs_logged(folder) >= 1)
+    os.kill(children_of(process.pid)[-1], signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode not in (0, -signal.SIGKILL)
+    assert "one ended by SIGKILL" in err
+    assert "--resume" in err
+    resume(whole, "train", "halved", "--gpus", "2")
+    assert_same_run(folder, whole / "runs" / "train-whole")
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -1,10 +1,10 @@
-"""The Jaccard distance is the distance it is named after."""
+"""The losses are the distances they are named after."""
 
 import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from scnas_deploy.training.losses import jaccard_distance
+from scnas_deploy.training.losses import deeply_supervised, dice_loss, jaccard_distance
 
 
 def certain(classes, num_classes=3):
@@ -57,3 +57,19 @@ def test_descending_it_leads_to_the_truth(classes):
         jaccard_distance(logits, classes).backward()
         optimizer.step()
     assert torch.equal(logits.argmax(dim=1), classes)
+
+
+def test_the_dice_loss_is_one_minus_the_dice_of_hard_masks(classes):
+    answer = torch.where(torch.rand(classes.shape, generator=torch.Generator().manual_seed(1)) < 0.3, 0, classes)
+    expected = [
+        1 - 2 * ((answer[b] == k) & (classes[b] == k)).sum() / ((answer[b] == k).sum() + (classes[b] == k).sum())
+        for b in range(2)
+        for k in range(3)
+    ]
+    assert dice_loss(certain(answer), classes).item() == pytest.approx(sum(map(float, expected)) / 6, abs=1e-4)
+
+
+def test_deep_supervision_weighs_each_map_half_as_much_as_the_finer_one(classes):
+    right, wrong = certain(classes), certain((classes + 1) % 3)
+    for maps, expected in (((right, wrong, wrong), 3 / 7), ((wrong, right, right), 4 / 7), ((wrong,), 1)):
+        assert deeply_supervised(jaccard_distance, maps, classes).item() == pytest.approx(expected, abs=1e-4)

@@ -13,6 +13,7 @@ from tests.killing import assert_same_run, end_when, num_epochs_logged, run, sta
 
 SHORT = {
     "search": ("search", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2"),
+    "ronasmis": ("search", "--space", "ronasmis", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2"),
     "train": ("train", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2", "--stem-channels", "8"),
 }
 
@@ -31,8 +32,8 @@ def command(kind: str, name: str) -> tuple[str, ...]:
     return (*SHORT[kind], *genotype, "--name", f"{kind}-{name}")
 
 
-def resume(project: Path, kind: str, name: str) -> None:
-    result = run(kind, "--resume", "--name", f"{kind}-{name}", project=project)
+def resume(project: Path, kind: str, name: str, *options: str) -> None:
+    result = run(SHORT[kind][0], "--resume", "--name", f"{kind}-{name}", *options, project=project)
     assert result.returncode == 0, result.stderr
 
 
@@ -46,9 +47,10 @@ def test_a_killed_run_resumes_to_the_same_bits(project, kind):
     assert_same_run(folder, project / "runs" / f"{kind}-whole")
 
 
-def test_a_resumed_search_finds_the_same_genotype(project):
+@pytest.mark.parametrize("kind", ["search", "ronasmis"])
+def test_a_resumed_search_finds_the_same_genotype(project, kind):
     whole, killed = (
-        load_genotype(project / "runs" / f"search-{name}" / "genotype.json") for name in ("whole", "killed")
+        load_genotype(project / "runs" / f"{kind}-{name}" / "genotype.json") for name in ("whole", "killed")
     )
     assert whole.architecture == killed.architecture
     assert whole.provenance.final_entropy == killed.provenance.final_entropy
@@ -88,7 +90,7 @@ def test_killed_again_and_again_at_any_moment_a_run_still_ends_the_same(project,
         moment = time.monotonic() + rng.uniform(3.0, 9.0)
         end_when(process, lambda moment=moment: time.monotonic() > moment, signal.SIGKILL)
         if (folder / "run.json").is_file():
-            arguments = (kind, "--resume", "--name", f"{kind}-often")
+            arguments = (SHORT[kind][0], "--resume", "--name", f"{kind}-often")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     resume(project, kind, "often")
