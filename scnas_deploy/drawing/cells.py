@@ -1,16 +1,14 @@
 """The cells of a genotype as graphs, in the form of Kim et al. 2019 (arXiv 1906.05956), figure 2."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from scnas_deploy.errors import ConfigError
-from scnas_deploy.extras import require
+from scnas_deploy.drawing.graph import FONT, new_graph, to_svg
 from scnas_deploy.networks.genotype import (
     EDGES,
     NUM_INPUTS,
     NUM_NODES,
     CellType,
-    Genotype,
     Operation,
     ScnasArchitecture,
 )
@@ -40,49 +38,33 @@ NAMES: Final = {
 }
 
 
-def draw_cells(genotype: Genotype) -> str:
-    """Draw the four cells of a genotype, one below the other; edges that are zero are left out.
+def draw_cells(architecture: ScnasArchitecture) -> str:
+    """Draw the four cells, one below the other; edges that are zero are left out.
 
     Returns:
         An SVG picture.
 
     Raises:
-        ConfigError: If the architecture has no searched cells, or Graphviz' program ``dot`` is not installed.
+        ConfigError: If Graphviz' program ``dot`` is not installed.
         MissingExtraError: If the graphviz package is not installed.
     """
-    architecture = genotype.architecture
-    if not isinstance(architecture, ScnasArchitecture):
-        raise ConfigError(
-            "scnas draw", expected="a genotype with searched cells", found=architecture.kind, remedy="Draw another one"
-        )
-    library: Any = require("graphviz", extra="train", purpose="drawing cells")
-    graph = library.Digraph(graph_attr={"rankdir": "LR", "fontname": "sans-serif", "nodesep": "0.25", "ranksep": "0.6"})
+    graph = new_graph()
     for cell_type in reversed(CellType):  # dot draws the last one on top
         with graph.subgraph(name=f"cluster_{cell_type}") as cluster:
             cluster.attr(label=f"{cell_type} cell", labeljust="l", color="#bbbbbb", fontname="sans-serif")
             _draw_cell(cluster, cell_type, architecture.cells.of(cell_type))
-    try:
-        svg: str = graph.pipe(format="svg", encoding="utf-8")
-    except library.ExecutableNotFound as error:
-        raise ConfigError(
-            "scnas draw",
-            expected="the program dot",
-            found="none on the PATH",
-            remedy="Install Graphviz, on Debian with `apt-get install graphviz`",
-        ) from error
-    return svg
+    return to_svg(graph)
 
 
 def _draw_cell(graph: "graphviz.Digraph", cell_type: CellType, cell: tuple[Operation, ...]) -> None:
     state = [f"{cell_type}_{index}" for index in range(NUM_INPUTS + NUM_NODES)]
-    font = {"fontname": "sans-serif", "fontsize": "11"}
     for index, name in enumerate(("cell k-2", "cell k-1")):
-        graph.node(state[index], name, shape="box", style="filled", fillcolor="#fff3c4", **font)
+        graph.node(state[index], name, shape="box", style="filled", fillcolor="#fff3c4", **FONT)
     for node in range(NUM_NODES):
-        graph.node(state[NUM_INPUTS + node], str(node), shape="circle", style="filled", fillcolor="#dcebff", **font)
-    graph.node(f"{cell_type}_out", "concatenate", shape="box", style="filled", fillcolor="#e6e6e6", **font)
+        graph.node(state[NUM_INPUTS + node], str(node), shape="circle", style="filled", fillcolor="#dcebff", **FONT)
+    graph.node(f"{cell_type}_out", "concatenate", shape="box", style="filled", fillcolor="#e6e6e6", **FONT)
     for source, node, operation in living_edges(cell):
-        attributes = {"color": COLORS[operation], "fontcolor": COLORS[operation], **font}
+        attributes = {"color": COLORS[operation], "fontcolor": COLORS[operation], **FONT}
         graph.edge(state[source], state[NUM_INPUTS + node], label=NAMES[operation], **attributes)
     for node in range(NUM_NODES):
         graph.edge(state[NUM_INPUTS + node], f"{cell_type}_out", color="#bbbbbb", arrowhead="none")
