@@ -26,6 +26,9 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Package to write; left out, in the run's folder.")
     ] = None,
+    weights: Annotated[
+        bool, typer.Option(help="Keep PyTorch's weights in the package, beside the same numbers in ONNX.")
+    ] = True,
     install: Annotated[bool, typer.Option(help="Put the package into the model folder.")] = True,
 ) -> None:
     """Export a trained network to a package, proven against PyTorch on real patches."""
@@ -45,7 +48,7 @@ def export(
     check_writable(target)
     note("Exporting to ONNX and comparing engines on real patches")
     patches = _parity_patches(run, dataset, project)
-    manifest = export_package(network, genotype, plan, patches, _describe(run, called), target)
+    manifest = export_package(network, genotype, plan, patches, _describe(run, called), target, with_weights=weights)
     _print(manifest, target)
     if install:
         models = options.model_folder()

@@ -17,12 +17,14 @@ def list_models(context: typer.Context, json: JsonOption = False) -> None:
     if context.invoked_subcommand is not None:
         return
     models = model_folder()
-    names, default = models.names(), models.default()
+    installed, default = models.installed(), models.default()
+    shipped = [name for name in models.names() if name not in installed]
     if json:
-        say_json({"folder": str(models.path), "models": names, "default": default})
-    elif names:
-        table(["model", "default"], [[name, "yes" if name == default else ""] for name in names])
-    else:
+        say_json({"folder": str(models.path), "models": installed, "shipped": shipped, "default": default})
+        return
+    origins = {**dict.fromkeys(installed, "installed"), **dict.fromkeys(shipped, "shipped")}
+    table(["model", "origin", "default"], [[n, o, "yes" if n == default else ""] for n, o in origins.items()])
+    if not installed:
         say(f"No model in {models.path}. Make one with scnas export, or add one with scnas models install PACKAGE.")
 
 

@@ -52,7 +52,9 @@ def search(
     name: Annotated[str, typer.Option("--name", help="Name of the run, a folder in runs/.")] = "search",
     space: Annotated[
         Space | None,
-        typer.Option("--space", help="scnas: cells, by gradient. ronasmis: a U-Net, by a controller; a step is a child."),
+        typer.Option(
+            "--space", help="scnas: cells, by gradient. ronasmis: a U-Net, by a controller; a step is a child."
+        ),
     ] = None,
     preset: options.PresetOption = None,
     fold: options.FoldOption = None,

@@ -47,6 +47,8 @@ def export_package(
     patches: Sequence[PatchesBCXYZ],
     description: Description,
     target: Path,
+    *,
+    with_weights: bool = True,
 ) -> Manifest:
     """Export a network, prove it and write its package.
 
@@ -57,6 +59,7 @@ def export_package(
         patches: Real preprocessed patches for the parity gate.
         description: Name, Dice and training figures.
         target: The package to write, whole or not at all.
+        with_weights: Keep PyTorch's weights beside the ONNX file, which holds the same numbers.
 
     Raises:
         ExportError: If the network cannot be exported, or (ParityError) the export computes something else.
@@ -72,9 +75,10 @@ def export_package(
         PLAN: to_json(plan).encode(),
         GENOTYPE: to_json(genotype).encode(),
         MODEL: model,
-        WEIGHTS: save({name: tensor.contiguous() for name, tensor in weights_of(network).items()}),
         CANARY: _canary_bytes(canary),
     }
+    if with_weights:
+        members[WEIGHTS] = save({name: tensor.contiguous() for name, tensor in weights_of(network).items()})
     manifest = Manifest(
         name=description.name,
         written_by=f"scnas-deploy {version('scnas-deploy')}",

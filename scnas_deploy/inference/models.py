@@ -11,32 +11,43 @@ from scnas_deploy.files import atomic_path, write_text
 from scnas_deploy.inference.package import SUFFIX
 
 _DEFAULT = "default"
+_SHIPPED = Path(__file__).parents[1] / "shipped"
 
 
 def user_models() -> "ModelFolder":
-    """The folder of installed models: $SCNAS_MODELS, or the user's data folder."""
+    """The folder of installed models, $SCNAS_MODELS or the user's data folder, and the models that came with us."""
     chosen = os.environ.get("SCNAS_MODELS")
-    return ModelFolder(Path(chosen) if chosen else user_data_path("scnas") / "models")
+    return ModelFolder(Path(chosen) if chosen else user_data_path("scnas") / "models", _SHIPPED)
 
 
 class ModelFolder:
-    """Installed model packages."""
+    """Installed model packages.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: Where they are installed.
+        shipped: A folder of packages that are there without being installed; an installed one of the same name wins.
+    """
+
+    def __init__(self, path: Path, shipped: Path | None = None) -> None:
+        self.path, self._shipped = path, shipped
+
+    def installed(self) -> list[str]:
+        """Return the installed models' names, sorted."""
+        return sorted(_packages(self.path))
 
     def names(self) -> list[str]:
-        """Return the installed models' names, sorted."""
-        return sorted(file.name.removesuffix(SUFFIX) for file in self.path.glob(f"*{SUFFIX}") if file.is_file())
+        """Return the names of all models, sorted."""
+        return sorted(self._files())
 
     def default(self) -> str | None:
-        """Return the default model: the one that was chosen, or the only one there is."""
-        names = self.names()
+        """Return the default model: the one chosen, else the only one installed, else the only one that is shipped."""
+        names, installed = self.names(), self.installed()
         chosen = self.path / _DEFAULT
         if chosen.is_file():
             name = chosen.read_text(encoding="utf-8").strip()
             return name if name in names else None
-        return names[0] if len(names) == 1 else None
+        candidates = installed or names
+        return candidates[0] if len(candidates) == 1 else None
 
     def set_default(self, name: str) -> None:
         """Make an installed model the default.
@@ -74,7 +85,7 @@ class ModelFolder:
             return path if path.is_file() or path.suffix == SUFFIX else self._require(model)
         default = self.default()
         if default is None:
-            names = self.names()
+            names = self.installed()
             raise ConfigError(
                 "--model",
                 expected="a model, or a default one",
@@ -83,14 +94,23 @@ class ModelFolder:
                 if names
                 else "Make one with scnas export",
             )
-        return self.path / f"{default}{SUFFIX}"
+        return self._files()[default]
 
     def _require(self, name: str) -> Path:
-        if name not in self.names():
+        files = self._files()
+        if name not in files:
             raise ConfigError(
                 "--model",
-                expected=f"an installed model ({', '.join(self.names()) or 'none is'}) or a package file",
+                expected=f"an installed model ({', '.join(sorted(files)) or 'none is'}) or a package file",
                 found=repr(name),
                 remedy="See `scnas models`",
             )
-        return self.path / f"{name}{SUFFIX}"
+        return files[name]
+
+    def _files(self) -> dict[str, Path]:
+        shipped = _packages(self._shipped) if self._shipped is not None else {}
+        return {**shipped, **_packages(self.path)}
+
+
+def _packages(folder: Path) -> dict[str, Path]:
+    return {file.name.removesuffix(SUFFIX): file for file in folder.glob(f"*{SUFFIX}") if file.is_file()}

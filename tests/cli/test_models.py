@@ -5,7 +5,9 @@ import shutil
 
 
 def test_one_model_is_the_default_and_of_two_one_is_chosen(scnas, exported, tmp_path, study):
-    assert "No model" in scnas("models").stdout
+    bare = json.loads(scnas("models", "--json").stdout)
+    assert (bare["models"], bare["shipped"], bare["default"]) == ([], ["hippocampus"], "hippocampus")
+    assert "No model in" in scnas("models").stdout
     scnas("models", "install", exported.package)
     assert json.loads(scnas("models", "--json").stdout)["default"] == "phantom"
     shutil.copy(exported.package, scnas.models / "other.scnas")

@@ -35,7 +35,7 @@ OPTIONS = {
         "--compare",
         "--json",
     },
-    "export": {"--project", "--name", "--as", "-o", "--output", "--install", "--no-install"},
+    "export": {"--project", "--name", "--as", "-o", "--output", "--weights", "--no-weights", "--install", "--no-install"},
     "segment": {"study", "-m", "--model", "-o", "--output", "--engine", "--threads", "--mirror", "--force", "--json"},
     "draw": {"source", "-o", "--output"},
     "models": {"--json"},

@@ -109,9 +109,9 @@ def test_a_package_with_a_changed_byte(with_model, study):
 
 
 def test_no_model_and_an_unknown_one(scnas, with_model, study):
-    assert "installed model (phantom)" in with_model.refused("segment", study, "-m", "nobody", status=2)
+    assert "installed model (hippocampus, phantom)" in with_model.refused("segment", study, "-m", "nobody", status=2)
     (with_model.models / "phantom.scnas").unlink()
-    assert "none installed" in with_model.refused("segment", study, status=2)
+    assert "model 'hippocampus'" in with_model.refused("segment", study, status=3)  # shipped, and not made for it
 
 
 def test_an_unknown_engine(with_model, study):

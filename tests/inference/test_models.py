@@ -98,6 +98,36 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_way_out(package, tmp_pa
         ModelFolder(tmp_path / "file" / "models").install(package, "a")
 
 
+@pytest.fixture
+def with_shipped(tmp_path, package):
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "brain.scnas").write_bytes(b"came with us")
+    return ModelFolder(tmp_path / "models", shipped)
+
+
+def test_a_shipped_model_is_taken_where_nothing_is_installed(with_shipped):
+    assert (with_shipped.names(), with_shipped.installed()) == (["brain"], [])
+    assert with_shipped.default() == "brain"
+    assert with_shipped.resolve(None).read_bytes() == with_shipped.resolve("brain").read_bytes() == b"came with us"
+
+
+def test_an_installed_model_comes_before_a_shipped_one(with_shipped, package):
+    with_shipped.install(package, "liver")
+    assert with_shipped.default() == "liver"
+    assert with_shipped.resolve("brain").read_bytes() == b"came with us"
+    with_shipped.install(package, "brain")
+    assert with_shipped.resolve("brain").read_bytes() == b"a package"
+    with_shipped.set_default("brain")
+    assert with_shipped.resolve(None) == with_shipped.path / "brain.scnas"
+
+
+def test_a_shipped_model_can_be_the_chosen_default(with_shipped, package):
+    with_shipped.install(package, "liver")
+    with_shipped.set_default("brain")
+    assert with_shipped.resolve(None).read_bytes() == b"came with us"
+
+
 def test_a_model_installed_where_scnas_models_says_is_found_from_python(exported, tmp_path, monkeypatch):
     ModelFolder(tmp_path / "models").install(exported.package, "spleen")
     monkeypatch.setenv("SCNAS_MODELS", str(tmp_path / "models"))
