@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scnas_deploy.cli import options, processes
-from scnas_deploy.cli.console import note, progress, say, say_json
+from scnas_deploy.cli.console import note, say, say_json
+from scnas_deploy.cli.watching import watched
 
 if TYPE_CHECKING:
     from scnas_deploy.networks.genotype import Genotype
@@ -96,7 +97,10 @@ def search(
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
         split = fold_split([case.id for case in dataset.cases], record.fold)
         training = processes.load_cases(cases, split.training, world)
-        with options.resumable(f"scnas search --resume --name {name}", gpus), progress("Searching") as report:
+        with (
+            options.resumable(f"scnas search --resume --name {name}", gpus),
+            watched("Searching", run, world) as report,
+        ):
             genotype = run_search(
                 config, plan, training, run.path, fold=record.fold, resume=resume, progress=report, world=world
             )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scnas_deploy.cli import options, processes
-from scnas_deploy.cli.console import note, progress, say
+from scnas_deploy.cli.console import note, say
+from scnas_deploy.cli.watching import watched
 
 if TYPE_CHECKING:
     from scnas_deploy.networks.genotype import Genotype
@@ -73,7 +74,7 @@ def train(
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
         prepared = processes.load_cases(cases, [*split.training, *split.validation], world)
         training, validation = prepared[: len(split.training)], prepared[len(split.training) :]
-        with options.resumable(f"scnas train --resume --name {name}", gpus), progress("Training") as report:
+        with options.resumable(f"scnas train --resume --name {name}", gpus), watched("Training", run, world) as report:
             run_train(config, found, plan, training, validation, run.path, resume=resume, progress=report, world=world)
         say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {run.path}.")
         say("Next: scnas evaluate, then scnas export")

@@ -39,6 +39,8 @@ class World:
     """Number of processes."""
     local_rank: int = 0
     """Number of this process among those of its machine, and of the GPU it uses."""
+    machine_size: int = 1
+    """Number of processes on its machine."""
 
     @property
     def is_main(self) -> bool:
@@ -162,7 +164,7 @@ def open_world() -> Iterator[World]:
     with _translating():
         distributed.init_process_group(_backend(), timeout=_PATIENCE)
     try:
-        yield World(rank=rank, world_size=size, local_rank=local_rank)
+        yield World(rank=rank, world_size=size, local_rank=local_rank, machine_size=local_size)
     finally:
         distributed.destroy_process_group()
 
