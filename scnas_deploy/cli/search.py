@@ -9,6 +9,7 @@ import typer
 
 from scnas_deploy.cli import options, processes
 from scnas_deploy.cli.console import note, say, say_json
+from scnas_deploy.cli.gap import gap_in_words
 from scnas_deploy.cli.watching import watched
 
 if TYPE_CHECKING:
@@ -96,13 +97,22 @@ def search(
         _announce(config, record.preset, record.fold)
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
         split = fold_split([case.id for case in dataset.cases], record.fold)
-        training = processes.load_cases(cases, split.training, world)
+        prepared = processes.load_cases(cases, [*split.training, *split.validation], world)
+        training, held_out = prepared[: len(split.training)], prepared[len(split.training) :]
         with (
             options.resumable(f"scnas search --resume --name {name}", gpus),
             watched("Searching", run, world) as report,
         ):
             genotype = run_search(
-                config, plan, training, run.path, fold=record.fold, resume=resume, progress=report, world=world
+                config,
+                plan,
+                training,
+                run.path,
+                fold=record.fold,
+                resume=resume,
+                held_out=held_out,
+                progress=report,
+                world=world,
             )
         if json:
             say_json(genotype.model_dump(mode="json", by_alias=True))
@@ -143,6 +153,7 @@ def _print(genotype: "Genotype", run: "RunFolder") -> None:
     for text in found.warnings:
         note(f"warning: {text}.")
     say(f"Searched {found.search_seconds:.0f} s on {found.device}; {figures}")
+    say(gap_in_words(found.supernet_dice, found.derived_dice))
     for cell_type in CellType:
         operations = architecture.cells.of(cell_type)
         counts = {operation: operations.count(operation) for operation in dict.fromkeys(operations)}

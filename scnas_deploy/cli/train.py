@@ -8,6 +8,7 @@ import typer
 
 from scnas_deploy.cli import options, processes
 from scnas_deploy.cli.console import note, say
+from scnas_deploy.cli.gap import gap_in_words
 from scnas_deploy.cli.watching import watched
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def train(
     run = options.run_folder(project, name)
     processes.spread(gpus)
     from scnas_deploy.training.folds import fold_split
+    from scnas_deploy.training.gap import load_gap
     from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.run import train as run_train
     from scnas_deploy.training.runs import load_config
@@ -77,6 +79,8 @@ def train(
         with options.resumable(f"scnas train --resume --name {name}", gpus), watched("Training", run, world) as report:
             run_train(config, found, plan, training, validation, run.path, resume=resume, progress=report, world=world)
         say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {run.path}.")
+        gap = load_gap(run.path)
+        say(gap_in_words(gap.supernet, gap.derived, gap.retrained))
         say("Next: scnas evaluate, then scnas export")
 
 

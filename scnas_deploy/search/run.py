@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.complexity import count
-from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture
+from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture, ScnasCells
 from scnas_deploy.search.bilevel import BilevelTask
 from scnas_deploy.search.config import SearchConfig
 from scnas_deploy.search.derivation import derive_cells
+from scnas_deploy.search.gap import derived_dice, supernet_dice
 from scnas_deploy.search.monitor import mean_entropy
 from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.folds import search_split
+from scnas_deploy.training.gap import rounded
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.memory import peak_bytes
 from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.report_patches import ReportPatches
 
 
 def search(
@@ -26,6 +30,7 @@ def search(
     *,
     fold: int,
     resume: bool = False,
+    held_out: Sequence[PreparedCase] = (),
     progress: Progress | None = None,
     world: World = ALONE,
 ) -> Genotype:
@@ -38,6 +43,8 @@ def search(
         folder: The run folder; checkpoint, metrics and genotype.json go there.
         fold: Its number, for the record.
         resume: Continue from the folder's checkpoint.
+        held_out: The cases that the fold holds out. Once the genotype stands, supernet and genotype are measured on
+            patches of them, for the record; they decide nothing. Without any, nothing is measured.
         progress: Called after each step.
         world: The processes that search together; each returns the genotype.
     """
@@ -47,6 +54,9 @@ def search(
     loop = Loop(task, folder, resume=resume, progress=progress, world=world)
     loop.run()
     found = ScnasArchitecture(cells=derive_cells(task.alpha_TEO, config.operations), stem_channels=config.stem_channels)
+    measured = (
+        _measure(task, found.cells, config, loop.num_steps_done, ReportPatches(held_out, plan)) if held_out else {}
+    )
     cost = count(found, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
     genotype = Genotype(
         architecture=found,
@@ -64,12 +74,25 @@ def search(
             peak_bytes=peak_bytes(),
             warnings=task.monitor.warnings,
             final_entropy=round(mean_entropy(task.alpha_TEO), 4),
+            **measured,
         ),
     )
     if world.is_main:
         genotype.save(folder / "genotype.json")
     world.barrier()
     return genotype
+
+
+def _measure(
+    task: BilevelTask, cells: ScnasCells, config: SearchConfig, num_steps: int, patches: ReportPatches
+) -> dict[str, Any]:
+    """The provenance's fields on the gap between supernet and genotype."""
+    tau = task.tau(num_steps - 1)
+    return {
+        "supernet_dice": rounded(supernet_dice(task.supernet, task.alpha_TEO, config, tau, patches)),
+        "derived_dice": rounded(derived_dice(task.supernet, cells, config, patches)),
+        "report_patches": patches.digest(),
+    }
 
 
 def _settings(config: SearchConfig) -> dict[str, str | int | float | bool | list[str] | list[float]]:
