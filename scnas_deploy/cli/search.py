@@ -57,6 +57,9 @@ def search(
         Betas | None, typer.Option("--betas", help="Reading of the paper's Adam betas for the weights.")
     ] = None,
     tau: Annotated[TauSchedule | None, typer.Option("--tau", help="How the temperature falls.")] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Compute cells twice to save memory; the numbers stay the same.")
+    ] = False,
     resume: options.ResumeOption = False,
     gpus: options.GpusOption = 1,
     json: options.JsonOption = False,
@@ -78,6 +81,7 @@ def search(
         "sampling": None if sampling is None else sampling.value,
         "weight_betas": None if betas is None else BETAS[betas],
         "tau_schedule": None if tau is None else tau.value,
+        "checkpointing": checkpointing or None,
     }
 
     def start() -> None:

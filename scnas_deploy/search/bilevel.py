@@ -187,6 +187,7 @@ def _make_supernet(config: SearchConfig, plan: Plan) -> Supernet:
             in_channels=len(plan.channels),
             num_classes=plan.num_classes,
             stem_channels=config.stem_channels,
+            checkpointing=config.checkpointing,
         )
 
 

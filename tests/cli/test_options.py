@@ -9,7 +9,7 @@ RUN_OPTIONS = {"--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", 
 
 OPTIONS = {
     "init": {"dataset", "--project", "--skip-bad", "--json"},
-    "search": {"--project", "--name", "--sampling", "--betas", "--tau", "--json"} | RUN_OPTIONS,
+    "search": {"--project", "--name", "--sampling", "--betas", "--tau", "--checkpointing", "--json"} | RUN_OPTIONS,
     "train": {"--project", "--genotype", "--name", "--stem-channels", "--target-gmacs"} | RUN_OPTIONS,
     "transfer": {
         "genotype",
