@@ -159,7 +159,7 @@ def open_world() -> Iterator[World]:
         int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     )
     check_gpus(local_size)
-    _end_with_parent()
+    end_with_parent()
     _share_machine(local_rank, local_size)
     with _translating():
         distributed.init_process_group(_backend(), timeout=_PATIENCE)
@@ -187,8 +187,8 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _end_with_parent() -> None:
-    """Die when torchrun is killed, instead of writing on into a run that is resumed meanwhile. Only Linux."""
+def end_with_parent() -> None:
+    """Die with the process that started this one instead of writing on into a run that is resumed. Only Linux."""
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
