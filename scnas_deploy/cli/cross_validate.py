@@ -10,7 +10,7 @@ from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, progress, say, say_json, table
 
 if TYPE_CHECKING:
-    from scnas_deploy.cli.fold_jobs import FoldJob
+    from scnas_deploy.cli.fold_jobs import FoldJob, RunSettings
     from scnas_deploy.data.dataset import Dataset
     from scnas_deploy.training.cross_validation import CrossValidation, Spread
 
@@ -34,23 +34,12 @@ def cross_validate(
     """Search, train and evaluate each fold for itself; called again, go on with what is not finished."""
     options.require_training()
     _, dataset = options.open_project(project)
-    from scnas_deploy.cli.fold_jobs import FoldJob, RunSettings
+    from scnas_deploy.cli.fold_jobs import RunSettings
     from scnas_deploy.cli.job_runner import JobRunner
     from scnas_deploy.training.cross_validation import CrossValidation
 
     chosen = RunSettings(preset=preset, num_epochs=epochs, steps_per_epoch=steps_per_epoch)
-    todo = [
-        FoldJob(
-            project=project.resolve(),
-            fold=fold,
-            seed=seed,
-            name=f"fold{fold}" if seed is None else f"fold{fold}-seed{seed}",
-            genotype=None if genotype is None else genotype.resolve(),
-            settings=chosen,
-        )
-        for seed in ([None] if seeds is None else _numbers("--seeds", seeds))
-        for fold in _numbers("--folds", folds)
-    ]
+    todo = _jobs(project, folds, seeds, genotype, chosen)
     _check(todo, dataset, preset)
     _prepare(project, dataset)
     folder = _make_folder(project)
@@ -69,6 +58,25 @@ def cross_validate(
         _print(report, folder)
     if report.failures:
         raise typer.Exit(1)
+
+
+def _jobs(
+    project: Path, folds: str, seeds: str | None, genotype: Path | None, settings: "RunSettings"
+) -> "list[FoldJob]":
+    from scnas_deploy.cli.fold_jobs import FoldJob
+
+    return [
+        FoldJob(
+            project=project.resolve(),
+            fold=fold,
+            seed=seed,
+            name=f"fold{fold}" if seed is None else f"fold{fold}-seed{seed}",
+            genotype=None if genotype is None else genotype.resolve(),
+            settings=settings,
+        )
+        for seed in ([None] if seeds is None else _numbers("--seeds", seeds))
+        for fold in _numbers("--folds", folds)
+    ]
 
 
 def _numbers(option: str, text: str) -> list[int]:

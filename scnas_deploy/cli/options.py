@@ -32,6 +32,9 @@ StepsOption = Annotated[
 GpusOption = Annotated[
     int, typer.Option("--gpus", min=1, help="GPUs of this machine to use; without CUDA, processes on the CPU.")
 ]
+CheckpointingOption = Annotated[
+    bool, typer.Option("--checkpointing", help="Compute cells twice to save memory; the numbers stay the same.")
+]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
 MirrorOption = Annotated[
     bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")

@@ -57,9 +57,7 @@ def search(
         Betas | None, typer.Option("--betas", help="Reading of the paper's Adam betas for the weights.")
     ] = None,
     tau: Annotated[TauSchedule | None, typer.Option("--tau", help="How the temperature falls.")] = None,
-    checkpointing: Annotated[
-        bool, typer.Option("--checkpointing", help="Compute cells twice to save memory; the numbers stay the same.")
-    ] = False,
+    checkpointing: options.CheckpointingOption = False,
     resume: options.ResumeOption = False,
     gpus: options.GpusOption = 1,
     json: options.JsonOption = False,
@@ -101,8 +99,7 @@ def search(
         _announce(config, record.preset, record.fold)
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
         split = fold_split([case.id for case in dataset.cases], record.fold)
-        prepared = processes.load_cases(cases, [*split.training, *split.validation], world)
-        training, held_out = prepared[: len(split.training)], prepared[len(split.training) :]
+        training, held_out = processes.load_split(cases, split, world)
         with (
             options.resumable(f"scnas search --resume --name {name}", gpus),
             watched("Searching", run, world) as report,

@@ -74,8 +74,7 @@ def train(
         sizes = f"{len(split.training)} cases to train, {len(split.validation)} held out"
         note(f"Preset '{record.preset}', fold {record.fold}: {sizes}.")
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
-        prepared = processes.load_cases(cases, [*split.training, *split.validation], world)
-        training, validation = prepared[: len(split.training)], prepared[len(split.training) :]
+        training, validation = processes.load_split(cases, split, world)
         with options.resumable(f"scnas train --resume --name {name}", gpus), watched("Training", run, world) as report:
             run_train(config, found, plan, training, validation, run.path, resume=resume, progress=report, world=world)
         say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {run.path}.")
