@@ -82,6 +82,16 @@ def test_other_settings_are_refused_before_anything_runs(first, project):
     assert "steps_per_epoch 7" in result.stderr
 
 
+def test_ctrl_c_saves_what_is_running_and_says_how_to_go_on(project):
+    stopped = start("cross-validate", "--folds", "2", "--preset", "cpu", "--epochs", "90", project=project)
+    search = project / "runs" / "search-fold2"
+    _, err = end_when(stopped, lambda: num_epochs_logged(search) >= 1, signal.SIGINT)
+    assert stopped.returncode == 130
+    assert "Go on with the same command" in err
+    assert "Stopped and saved" in (project / "runs" / "cross-validation" / "fold2.log").read_text()
+    assert not (search / "genotype.json").exists()
+
+
 @pytest.mark.parametrize("folds", ["5", "first", ""])
 def test_there_are_folds_0_to_4(project, folds):
     assert run("cross-validate", "--folds", folds, project=project).returncode == 2
