@@ -1,7 +1,8 @@
-"""A training step of the supernet with all eight operations on every edge, with two, and with one.
+"""A training step of the supernet with all eight operations on every edge, with two, with one, and checkpointed.
 
 Compares: the same supernet (all eight operations, same weights, same patches), one process each, with
---sampling full (every operation executed, DARTS-like), two (SCNAS: two draws an edge) and one (one draw).
+every operation executed (full, DARTS-like), two draws an edge (two, SCNAS), one draw (one), and two draws with
+--checkpointing of `scnas search`, which computes cells twice instead of keeping what lies within them.
 A step is what the search does: forward, backward and optimizer step on the weights, then forward, backward
 and optimizer step on the architecture parameters. Prints the median time of a step and the peak resident
 memory above the state before the first step.
@@ -12,44 +13,44 @@ Does not prove: anything about a GPU, about other widths, or about what the sear
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
-SAMPLINGS = ("full", "two", "one")
+from benchmarks.peak import PeakResident
+
+VARIANTS = {"full": ("full", False), "two": ("two", False), "one": ("one", False), "checkpointed": ("two", True)}
+"""Sampling, and whether cells are checkpointed."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sampling", choices=SAMPLINGS, help="measure one variant in this process, print JSON")
+    parser.add_argument("--variant", choices=VARIANTS, help="measure one variant in this process, print JSON")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--stem-channels", type=int, default=16)
     arguments = parser.parse_args()
-    if arguments.sampling:
-        print(json.dumps(measure(arguments.sampling, arguments.steps, arguments.stem_channels)))
+    if arguments.variant:
+        print(json.dumps(measure(*VARIANTS[arguments.variant], arguments.steps, arguments.stem_channels)))
         return
-    results = {sampling: _in_own_process(sampling, arguments) for sampling in SAMPLINGS}
+    results = {variant: _in_own_process(variant, arguments) for variant in VARIANTS}
     print(
         f"{platform.processor() or platform.machine()}, {results['two']['torch']}, {results['two']['threads']} threads"
     )
-    print(f"{'sampling':10}{'s a step':>10}{'peak MB':>10}{'of full':>16}")
+    print(f"{'variant':14}{'s a step':>10}{'peak MB':>10}{'of full':>16}")
     full = results["full"]
-    for sampling, result in results.items():
+    for variant, result in results.items():
         ratios = f"{result['seconds'] / full['seconds']:.2f} / {result['bytes'] / full['bytes']:.2f}"
-        print(f"{sampling:10}{result['seconds']:10.2f}{result['bytes'] / 1e6:10.0f}{ratios:>16}")
+        print(f"{variant:14}{result['seconds']:10.2f}{result['bytes'] / 1e6:10.0f}{ratios:>16}")
     ratios = {
-        f"{what}_{sampling}_over_full": round(results[sampling][key] / full[key], 4)
-        for sampling in ("two", "one")
+        f"{what}_{first}_over_{second}": round(results[first][key] / results[second][key], 4)
+        for first, second in (("two", "full"), ("one", "full"), ("checkpointed", "two"))
         for what, key in (("time", "seconds"), ("memory", "bytes"))
     }
     print(json.dumps(ratios))
 
 
-def measure(sampling: str, num_steps: int, stem_channels: int) -> dict[str, float | str | int]:
+def measure(sampling: str, checkpointing: bool, num_steps: int, stem_channels: int) -> dict[str, float | str | int]:
     import torch
 
     from scnas_deploy.networks.genotype import CellType, Operation
@@ -58,7 +59,8 @@ def measure(sampling: str, num_steps: int, stem_channels: int) -> dict[str, floa
     from scnas_deploy.training.losses import jaccard_distance
 
     torch.manual_seed(0)
-    supernet = Supernet(tuple(Operation), in_channels=1, num_classes=3, stem_channels=stem_channels)
+    shape = {"in_channels": 1, "num_classes": 3, "stem_channels": stem_channels}
+    supernet = Supernet(tuple(Operation), **shape, checkpointing=checkpointing)
     supernet = supernet.to(memory_format=torch.channels_last_3d)
     alpha = (1e-3 * torch.randn(len(CellType), 14, len(Operation))).requires_grad_()
     weights = torch.optim.Adam(supernet.parameters(), lr=1e-3)
@@ -80,7 +82,7 @@ def measure(sampling: str, num_steps: int, stem_channels: int) -> dict[str, floa
         optimizer.step()
 
     seconds = []
-    with _PeakResident() as peak:
+    with PeakResident() as peak:
         for _ in range(num_steps):
             started = time.perf_counter()
             half_step(weights, alpha.detach())
@@ -94,36 +96,8 @@ def measure(sampling: str, num_steps: int, stem_channels: int) -> dict[str, floa
     }
 
 
-class _PeakResident:
-    """Highest resident memory above that at entry: sampled, and the kernel's own high-water mark."""
-
-    above_start = 0
-
-    def __enter__(self) -> "_PeakResident":
-        self._start = self._highest = _resident()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        high_water = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        self.above_start = max(self._highest, high_water) - self._start
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.005):
-            self._highest = max(self._highest, _resident())
-
-
-def _resident() -> int:
-    fields = Path("/proc/self/statm").read_text().split()
-    return int(fields[1]) * resource.getpagesize()
-
-
-def _in_own_process(sampling: str, arguments: argparse.Namespace) -> dict:
-    command = [sys.executable, __file__, "--sampling", sampling]
+def _in_own_process(variant: str, arguments: argparse.Namespace) -> dict:
+    command = [sys.executable, "-m", "benchmarks.supernet_step", "--variant", variant]
     command += ["--steps", str(arguments.steps), "--stem-channels", str(arguments.stem_channels)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 

@@ -31,7 +31,9 @@ def test_python_snippets_run(document, code, exported, phantom_dataset, tmp_path
 def test_named_commands_exist():
     known = set(typer.main.get_command(app).commands)
     text = "".join((ROOT / name).read_text() for name in (*DOCUMENTS, "CHANGELOG.md", "CONTRIBUTING.md"))
-    named = set(re.findall(r"`scnas ([a-z]+)", text)) | set(re.findall(r"^scnas ([a-z]+)", text, re.MULTILINE))
+    named = set(re.findall(r"`scnas ([a-z][a-z-]*)", text)) | set(
+        re.findall(r"^scnas ([a-z][a-z-]*)", text, re.MULTILINE)
+    )
     assert named
     assert named <= known
 

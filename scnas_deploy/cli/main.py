@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from scnas_deploy.cli import baseline, doctor, draw, evaluate, export, init, models, search, segment, train, transfer
+from scnas_deploy.cli import (
+    baseline,
+    cross_validate,
+    doctor,
+    draw,
+    evaluate,
+    export,
+    init,
+    models,
+    search,
+    segment,
+    train,
+    transfer,
+)
 from scnas_deploy.errors import ScnasError
 
 INTERRUPTED = 130
@@ -24,6 +37,7 @@ app.command("train")(train.train)
 app.command("transfer")(transfer.transfer)
 app.command("baseline")(baseline.baseline)
 app.command("evaluate")(evaluate.evaluate)
+app.command("cross-validate")(cross_validate.cross_validate)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
 app.command("draw")(draw.draw)

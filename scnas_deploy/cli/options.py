@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 ProjectOption = Annotated[Path, typer.Option("--project", help="Working folder with scnas.toml.", file_okay=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+
+
+class Space(StrEnum):
+    """What is searched, and how."""
+
+    SCNAS = "scnas"
+    RONASMIS = "ronasmis"
+
+
+SpaceOption = Annotated[
+    Space | None,
+    typer.Option("--space", help="scnas: cells, by gradient. ronasmis: a U-Net, by a controller; a step is a child."),
+]
 PresetOption = Annotated[
     str | None, typer.Option("--preset", help="paper, fast, cpu, or auto (paper with a GPU, cpu without).")
 ]
@@ -31,6 +45,9 @@ StepsOption = Annotated[
 ]
 GpusOption = Annotated[
     int, typer.Option("--gpus", min=1, help="GPUs of this machine to use; without CUDA, processes on the CPU.")
+]
+CheckpointingOption = Annotated[
+    bool, typer.Option("--checkpointing", help="Compute cells twice to save memory; the numbers stay the same.")
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
 MirrorOption = Annotated[

@@ -15,6 +15,7 @@ from scnas_deploy.cli.console import note, progress
 
 if TYPE_CHECKING:
     from scnas_deploy.training.distributed import World
+    from scnas_deploy.training.folds import Split
     from scnas_deploy.training.prepared import PreparedCase, PreparedCases
 
 _SIGNALLED = 128
@@ -119,3 +120,11 @@ def load_cases(cases: "PreparedCases", case_ids: Sequence[str], world: "World") 
             cases.load(case_ids[world.rank :: world.world_size], report)
             world.barrier()
         return cases.load(case_ids, report)
+
+
+def load_split(
+    cases: "PreparedCases", split: "Split", world: "World"
+) -> tuple[list["PreparedCase"], list["PreparedCase"]]:
+    """Load a fold's training cases and those it holds out, as :func:`load_cases`."""
+    prepared = load_cases(cases, [*split.training, *split.validation], world)
+    return prepared[: len(split.training)], prepared[len(split.training) :]

@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scnas_deploy.cli import options, processes
-from scnas_deploy.cli.console import note, progress, say, say_json
+from scnas_deploy.cli.console import note, say, say_json
+from scnas_deploy.cli.gap import gap_in_words
+from scnas_deploy.cli.watching import watched
 
 if TYPE_CHECKING:
     from scnas_deploy.networks.genotype import Genotype, ScnasArchitecture
     from scnas_deploy.search.config import SearchConfig
     from scnas_deploy.search.ronasmis_config import RonasmisConfig
     from scnas_deploy.training.runs import RunFolder, RunRecord
-
-
-class Space(StrEnum):
-    """What is searched, and how."""
-
-    SCNAS = "scnas"
-    RONASMIS = "ronasmis"
 
 
 class Sampling(StrEnum):
@@ -50,12 +45,7 @@ class TauSchedule(StrEnum):
 def search(
     project: options.ProjectOption = Path(),
     name: Annotated[str, typer.Option("--name", help="Name of the run, a folder in runs/.")] = "search",
-    space: Annotated[
-        Space | None,
-        typer.Option(
-            "--space", help="scnas: cells, by gradient. ronasmis: a U-Net, by a controller; a step is a child."
-        ),
-    ] = None,
+    space: options.SpaceOption = None,
     preset: options.PresetOption = None,
     fold: options.FoldOption = None,
     seed: options.SeedOption = None,
@@ -69,6 +59,7 @@ def search(
         Betas | None, typer.Option("--betas", help="Reading of the paper's Adam betas for the weights.")
     ] = None,
     tau: Annotated[TauSchedule | None, typer.Option("--tau", help="How the temperature falls.")] = None,
+    checkpointing: options.CheckpointingOption = False,
     resume: options.ResumeOption = False,
     gpus: options.GpusOption = 1,
     json: options.JsonOption = False,
@@ -88,6 +79,7 @@ def search(
         "sampling": None if sampling is None else sampling.value,
         "weight_betas": None if betas is None else BETAS[betas],
         "tau_schedule": None if tau is None else tau.value,
+        "checkpointing": checkpointing or None,
     }
 
     def start() -> None:
@@ -96,8 +88,8 @@ def search(
             world.check_batch(_config_of(run.record()).batch_size)
             return
         chosen = options.pick_preset(preset, settings.search.preset)
-        searched = space or Space.SCNAS
-        _refuse_in_ronasmis(searched, sampling=sampling, betas=betas, tau=tau)
+        searched = space or options.Space.SCNAS
+        _refuse_in_ronasmis(searched, sampling=sampling, betas=betas, tau=tau, checkpointing=checkpointing or None)
         overrides["seed"] = settings.search.seed if seed is None else seed
         config = _config(searched, chosen, {**overrides, **of_scnas})
         world.check_batch(config.batch_size)
@@ -110,10 +102,21 @@ def search(
         _announce(config, record.preset, record.fold)
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
         split = fold_split([case.id for case in dataset.cases], record.fold)
-        training = processes.load_cases(cases, split.training, world)
-        with options.resumable(f"scnas search --resume --name {name}", gpus), progress("Searching") as report:
+        training, held_out = processes.load_split(cases, split, world)
+        with (
+            options.resumable(f"scnas search --resume --name {name}", gpus),
+            watched("Searching", run, world) as report,
+        ):
             genotype = run_search(
-                config, plan, training, run.path, fold=record.fold, resume=resume, progress=report, world=world
+                config,
+                plan,
+                training,
+                run.path,
+                fold=record.fold,
+                resume=resume,
+                held_out=held_out,
+                progress=report,
+                world=world,
             )
         if json:
             say_json(genotype.model_dump(mode="json", by_alias=True))
@@ -121,12 +124,12 @@ def search(
             _print(genotype, run)
 
 
-def _refuse_in_ronasmis(space: Space, **given: StrEnum | None) -> None:
+def _refuse_in_ronasmis(space: options.Space, **given: StrEnum | bool | None) -> None:
     """The readings of the SCNAS paper mean nothing to the other search."""
     from scnas_deploy.errors import ConfigError
 
     names = [f"--{name}" for name, value in given.items() if value is not None]
-    if space is Space.RONASMIS and names:
+    if space is options.Space.RONASMIS and names:
         raise ConfigError(
             "--space ronasmis",
             expected="no settings of the SCNAS search beside it",
@@ -135,12 +138,12 @@ def _refuse_in_ronasmis(space: Space, **given: StrEnum | None) -> None:
         )
 
 
-def _config(space: Space, preset: str, overrides: dict[str, Any]) -> "SearchConfig | RonasmisConfig":
+def _config(space: options.Space, preset: str, overrides: dict[str, Any]) -> "SearchConfig | RonasmisConfig":
     from scnas_deploy.search.config import PRESETS
     from scnas_deploy.search.ronasmis_config import RONASMIS_PRESETS
 
     given = {name: value for name, value in overrides.items() if value is not None}
-    presets: dict[str, Any] = PRESETS if space is Space.SCNAS else RONASMIS_PRESETS
+    presets: dict[str, Any] = PRESETS if space is options.Space.SCNAS else RONASMIS_PRESETS
     config: SearchConfig | RonasmisConfig = dataclasses.replace(presets[preset], **given)
     return config
 
@@ -156,7 +159,12 @@ def _config_of(record: "RunRecord") -> "SearchConfig | RonasmisConfig":
 
 
 def _start(
-    run: "RunFolder", project: Path, space: Space, preset: str, fold: int, config: "SearchConfig | RonasmisConfig"
+    run: "RunFolder",
+    project: Path,
+    space: options.Space,
+    preset: str,
+    fold: int,
+    config: "SearchConfig | RonasmisConfig",
 ) -> None:
     from scnas_deploy.data.plan import load_plan
     from scnas_deploy.training.runs import RunRecord, dump_config
@@ -183,6 +191,7 @@ def _print(genotype: "Genotype", run: "RunFolder") -> None:
     for text in found.warnings:
         note(f"warning: {text}.")
     say(f"Searched {found.search_seconds:.0f} s on {found.device}; {figures}")
+    say(gap_in_words(found.supernet_dice, found.derived_dice))
     if isinstance(architecture, ScnasArchitecture):
         _print_cells(architecture)
         following = "scnas train"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scnas_deploy.cli import options, processes
-from scnas_deploy.cli.console import note, progress, say
+from scnas_deploy.cli.console import note, say
+from scnas_deploy.cli.gap import gap_in_words
+from scnas_deploy.cli.watching import watched
 
 if TYPE_CHECKING:
     from scnas_deploy.networks.genotype import Genotype
@@ -42,6 +44,7 @@ def train(
     run = options.run_folder(project, name)
     processes.spread(gpus)
     from scnas_deploy.training.folds import fold_split
+    from scnas_deploy.training.gap import load_gap
     from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.run import train as run_train
     from scnas_deploy.training.runs import load_config
@@ -71,11 +74,12 @@ def train(
         sizes = f"{len(split.training)} cases to train, {len(split.validation)} held out"
         note(f"Preset '{record.preset}', fold {record.fold}: {sizes}.")
         cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
-        prepared = processes.load_cases(cases, [*split.training, *split.validation], world)
-        training, validation = prepared[: len(split.training)], prepared[len(split.training) :]
-        with options.resumable(f"scnas train --resume --name {name}", gpus), progress("Training") as report:
+        training, validation = processes.load_split(cases, split, world)
+        with options.resumable(f"scnas train --resume --name {name}", gpus), watched("Training", run, world) as report:
             run_train(config, found, plan, training, validation, run.path, resume=resume, progress=report, world=world)
         say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {run.path}.")
+        gap = load_gap(run.path)
+        say(gap_in_words(gap.supernet, gap.derived, gap.retrained))
         say("Next: scnas evaluate, then scnas export")
 
 

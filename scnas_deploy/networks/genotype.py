@@ -176,6 +176,12 @@ class Provenance(Frozen):
     """Mean entropy of the architecture parameters in nats; ln(number of operations) is undecided."""
     warnings: tuple[str, ...] = ()
     """What the search's monitor found wrong at its end, a collapse for instance."""
+    supernet_dice: float | None = None
+    """Mean foreground Dice of the supernet, operations drawn at its last temperature, on patches of held-out cases."""
+    derived_dice: float | None = None
+    """The same of the found genotype with the supernet's weights, before any retraining."""
+    report_patches: str | None = None
+    """SHA-256 of these patches; they are looked at once the genotype stands and decide nothing."""
 
 
 class Genotype(Frozen):

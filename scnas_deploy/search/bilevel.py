@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.genotype import NUM_EDGES, CellType, ScnasArchitecture
 from scnas_deploy.search.config import SearchConfig
 from scnas_deploy.search.derivation import derive_cells
-from scnas_deploy.search.found import Found
+from scnas_deploy.search.found import Found, SearchGap
+from scnas_deploy.search.gap import derived_dice, supernet_dice
 from scnas_deploy.search.monitor import Monitor, mean_entropy
 from scnas_deploy.search.sampling import CellDraw, draw_cell, temperature
 from scnas_deploy.search.supernet import Supernet
@@ -25,6 +26,7 @@ from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.losses import jaccard_distance
 from scnas_deploy.training.patches import PatchStream, Sample
 from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.report_patches import ReportPatches
 from scnas_deploy.training.seeding import torch_generator
 from scnas_deploy.training.trainer import mixed_precision, plateau_rule, schedule_state, to_device
 
@@ -57,7 +59,8 @@ class BilevelTask:
         self.num_epochs = config.num_epochs
         self.steps_per_epoch = config.steps_per_epoch or max(1, len(weight_cases) // config.batch_size)
         self._config, self._world, self._device = config, world, world.device
-        self._supernet = _make_supernet(config, plan).to(self._device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._supernet = _make_supernet(config, plan)
+        self._supernet.to(self._device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.alpha_TEO = _initial_alpha(config).requires_grad_()
         """Architecture parameters: cell types, edges, operations. On the CPU, where the draws are made."""
         self._weight_optimizer = torch.optim.Adam(
@@ -101,12 +104,17 @@ class BilevelTask:
         record = {
             "architecture_loss": self._alpha_losses / self.steps_per_epoch,
             "learning_rate": self._weight_optimizer.param_groups[0]["lr"],
-            "tau": self._tau((epoch + 1) * self.steps_per_epoch - 1),
+            "tau": self.tau((epoch + 1) * self.steps_per_epoch - 1),
             **self.monitor.observe(self.alpha_TEO),
             "edges_without_alpha_gradient": self._single_edges / (self.steps_per_epoch * len(CellType) * NUM_EDGES),
         }
         self._alpha_losses, self._single_edges = 0.0, 0
         return record
+
+    @property
+    def supernet(self) -> Supernet:
+        """The network that the steps train."""
+        return self._supernet
 
     def is_finished(self) -> bool:
         """Whether the strongest operations have not changed for as many epochs as the settings ask."""
@@ -118,6 +126,16 @@ class BilevelTask:
         cells = derive_cells(self.alpha_TEO, self._config.operations)
         architecture = ScnasArchitecture(cells=cells, stem_channels=self._config.stem_channels)
         return Found(architecture, mean_entropy(self.alpha_TEO), self.monitor.warnings)
+
+    def measure(self, found: Found, num_steps: int, patches: ReportPatches) -> SearchGap:
+        """Score the supernet as its last step ran it, and the found cells with its weights."""
+        config = self._config
+        assert isinstance(found.architecture, ScnasArchitecture)
+        return SearchGap(
+            supernet_dice=supernet_dice(self.supernet, self.alpha_TEO, config, self.tau(num_steps - 1), patches),
+            derived_dice=derived_dice(self.supernet, found.architecture.cells, config, patches),
+            patches=patches.digest(),
+        )
 
     def state(self) -> State:
         """Weights, architecture, optimizers, schedule and the running figures of the epoch."""
@@ -154,14 +172,15 @@ class BilevelTask:
         generator = torch_generator(self._config.seed, "operations", part, number)
         alpha = self.alpha_TEO if part == "architecture" else self.alpha_TEO.detach()
         draws = {
-            cell_type: draw_cell(alpha_EO, self._tau(number), self._config.sampling, generator)
+            cell_type: draw_cell(alpha_EO, self.tau(number), self._config.sampling, generator)
             for cell_type, alpha_EO in zip(CellType, alpha, strict=True)
         }
         if part == "architecture":
             self._single_edges += sum(edge.is_single for draw in draws.values() for edge in draw)
         return draws
 
-    def _tau(self, number: int) -> float:
+    def tau(self, number: int) -> float:
+        """Temperature of a step."""
         config = self._config
         num_steps = self.num_epochs * self.steps_per_epoch
         return temperature(number, num_steps, config.tau_start, config.tau_end, config.tau_schedule)
@@ -180,7 +199,7 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, world: World) -> No
     optimizer.step()
 
 
-def _make_supernet(config: SearchConfig, plan: Plan) -> nn.Module:
+def _make_supernet(config: SearchConfig, plan: Plan) -> Supernet:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(torch_generator(config.seed, "supernet").initial_seed())
         return Supernet(
@@ -188,6 +207,7 @@ def _make_supernet(config: SearchConfig, plan: Plan) -> nn.Module:
             in_channels=len(plan.channels),
             num_classes=plan.num_classes,
             stem_channels=config.stem_channels,
+            checkpointing=config.checkpointing,
         )
 
 

@@ -37,6 +37,8 @@ class SearchConfig:
     tau_schedule: TauSchedule = "linear"
     stop_after_stable_epochs: int | None = None
     """End early once no edge's strongest operation has changed for so many epochs; None, as in the paper: never."""
+    checkpointing: bool = False
+    """Compute each cell a second time for the gradients instead of keeping what lies within it: memory for time."""
     foreground: float = 0.5
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     num_workers: int = 0

@@ -8,6 +8,17 @@ from torch import Tensor
 from scnas_deploy.networks.genotype import Architecture
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchGap:
+    """What the hand-over to the network found loses; None where nothing was measured or there is no such figure."""
+
+    supernet_dice: float | None = None
+    derived_dice: float | None = None
+    """Of the network found, with the weights it shared."""
+    patches: str | None = None
+    """Digest of the patches."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Found:
     """The network found, and how sure the search was."""

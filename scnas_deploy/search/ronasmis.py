@@ -19,7 +19,7 @@ from scnas_deploy.networks.ronasmis import RonasmisNetwork
 from scnas_deploy.networks.ronasmis_settings import RonasmisArchitecture
 from scnas_deploy.networks.weights import load_weights, weights_of
 from scnas_deploy.search.controller import Controller, Reinforce
-from scnas_deploy.search.found import Found
+from scnas_deploy.search.found import Found, SearchGap
 from scnas_deploy.search.reward import mean_dice
 from scnas_deploy.search.ronasmis_config import RonasmisConfig
 from scnas_deploy.search.ronasmis_space import RonasmisSpace
@@ -29,6 +29,7 @@ from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.losses import deeply_supervised, dice_loss
 from scnas_deploy.training.patches import PatchStream, Sample
 from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.report_patches import ReportPatches
 from scnas_deploy.training.seeding import global_seed, torch_generator
 from scnas_deploy.training.trainer import mixed_precision, schedule_state, to_device
 from scnas_deploy.types import Shape3
@@ -140,6 +141,13 @@ class RonasmisTask:
         drawn = dict.fromkeys(self._controller.sample(generator) for generator in (None, *generators))
         best = max(map(self._space.architecture, drawn), key=self._reward)
         return Found(best, self._entropy, weights=self._weights(best))
+
+    def measure(self, found: Found, num_steps: int, patches: ReportPatches) -> SearchGap:  # noqa: ARG002 (needs no tau)
+        """Score the network found with the shared weights; without a mixture there is no supernet to score."""
+        child = found.architecture
+        assert isinstance(child, RonasmisArchitecture)
+        dice = patches.mean_dice(lambda _, image: self._network.run(image, child), self._world.device)
+        return SearchGap(derived_dice=dice, patches=patches.digest())
 
     def _weights(self, architecture: RonasmisArchitecture) -> dict[str, Tensor]:
         """Return what a network needs of the shared weights."""

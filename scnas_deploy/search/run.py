@@ -8,13 +8,16 @@ from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.genotype import Genotype, Provenance
 from scnas_deploy.search.bilevel import BilevelTask
 from scnas_deploy.search.config import SearchConfig
+from scnas_deploy.search.found import SearchGap
 from scnas_deploy.search.ronasmis import RonasmisTask
 from scnas_deploy.search.ronasmis_config import RonasmisConfig
 from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.folds import search_split
+from scnas_deploy.training.gap import rounded
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.memory import peak_bytes
 from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.report_patches import ReportPatches
 from scnas_deploy.training.run import at_width, save_weights
 
 
@@ -26,6 +29,7 @@ def search(
     *,
     fold: int,
     resume: bool = False,
+    held_out: Sequence[PreparedCase] = (),
     progress: Progress | None = None,
     world: World = ALONE,
 ) -> Genotype:
@@ -39,6 +43,8 @@ def search(
             of its own, weights.safetensors.
         fold: Its number, for the record.
         resume: Continue from the folder's checkpoint.
+        held_out: The cases that the fold holds out. Once the genotype stands, supernet and genotype are measured on
+            patches of them, for the record; they decide nothing. Without any, nothing is measured.
         progress: Called after each step.
         world: The processes that search together; each returns the genotype.
     """
@@ -49,6 +55,7 @@ def search(
     loop = Loop(task, folder, resume=resume, progress=progress, world=world)
     loop.run()
     found = task.derive()
+    gap = task.measure(found, loop.num_steps_done, ReportPatches(held_out, plan)) if held_out else SearchGap()
     genotype = Genotype(
         architecture=found.architecture,
         provenance=Provenance(
@@ -63,6 +70,9 @@ def search(
             peak_bytes=peak_bytes(),
             warnings=found.warnings,
             final_entropy=round(found.final_entropy, 4),
+            supernet_dice=rounded(gap.supernet_dice),
+            derived_dice=rounded(gap.derived_dice),
+            report_patches=gap.patches,
         ),
     )
     genotype = at_width(genotype, config.stem_channels, plan)

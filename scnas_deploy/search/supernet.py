@@ -75,10 +75,24 @@ class _State:
 
 
 class Supernet(nn.Module):
-    """The chain of mixed cells."""
+    """The chain of mixed cells.
+
+    Args:
+        operations: The space.
+        in_channels: Channels of the image.
+        num_classes: Classes of the answer.
+        stem_channels: Width at full resolution.
+        checkpointing: Keep only the cells' inputs for the gradients and compute each cell again.
+    """
 
     def __init__(
-        self, operations: Sequence[Operation], *, in_channels: int, num_classes: int, stem_channels: int
+        self,
+        operations: Sequence[Operation],
+        *,
+        in_channels: int,
+        num_classes: int,
+        stem_channels: int,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.chain = UChain(
@@ -87,6 +101,7 @@ class Supernet(nn.Module):
             num_classes=num_classes,
             stem_channels=stem_channels,
         )
+        self.chain.checkpointing = checkpointing
 
     def forward(self, x_BCXYZ: Tensor, draws: Mapping[CellType, CellDraw]) -> Tensor:
         """Return logits (B, K, X, Y, Z) of the drawn operations; cells of one type share their draw."""

@@ -39,6 +39,8 @@ class World:
     """Number of processes."""
     local_rank: int = 0
     """Number of this process among those of its machine, and of the GPU it uses."""
+    machine_size: int = 1
+    """Number of processes on its machine."""
 
     @property
     def is_main(self) -> bool:
@@ -157,12 +159,12 @@ def open_world() -> Iterator[World]:
         int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     )
     check_gpus(local_size)
-    _end_with_parent()
+    end_with_parent()
     _share_machine(local_rank, local_size)
     with _translating():
         distributed.init_process_group(_backend(), timeout=_PATIENCE)
     try:
-        yield World(rank=rank, world_size=size, local_rank=local_rank)
+        yield World(rank=rank, world_size=size, local_rank=local_rank, machine_size=local_size)
     finally:
         distributed.destroy_process_group()
 
@@ -185,8 +187,8 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _end_with_parent() -> None:
-    """Die when torchrun is killed, instead of writing on into a run that is resumed meanwhile. Only Linux."""
+def end_with_parent() -> None:
+    """Die with the process that started this one instead of writing on into a run that is resumed. Only Linux."""
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

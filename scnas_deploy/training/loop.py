@@ -82,6 +82,11 @@ class Loop:
         """Time spent in steps, earlier sittings included."""
         return self._seconds
 
+    @property
+    def num_steps_done(self) -> int:
+        """Steps taken, earlier sittings included."""
+        return self._step
+
     def run(self) -> None:
         """Run to the end.
 

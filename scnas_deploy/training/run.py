@@ -16,8 +16,10 @@ from scnas_deploy.networks.complexity import count, fit_width
 from scnas_deploy.networks.genotype import Architecture, Genotype, own_patch_size
 from scnas_deploy.networks.weights import load_weights, weights_of
 from scnas_deploy.training.distributed import ALONE, World
+from scnas_deploy.training.gap import Gap
 from scnas_deploy.training.loop import Loop, Progress
 from scnas_deploy.training.prepared import PreparedCase
+from scnas_deploy.training.report_patches import ReportPatches
 from scnas_deploy.training.seeding import derive_seed
 from scnas_deploy.training.trainer import TrainingConfig, TrainingTask
 
@@ -64,8 +66,8 @@ def train(
         genotype: What to build.
         plan: The dataset's plan.
         training: Cases to learn from.
-        validation: Cases whose loss is reported.
-        folder: The run folder; checkpoint, metrics and weights.safetensors go there.
+        validation: Cases whose loss is reported, and on which the network is measured beside its supernet.
+        folder: The run folder; checkpoint, metrics, gap.json and weights.safetensors go there.
         resume: Continue from the folder's checkpoint.
         progress: Called after each step.
         world: The processes that train together; each returns the network.
@@ -81,9 +83,15 @@ def train(
     )
     Loop(task, folder, resume=resume, progress=progress, world=world).run()
     if world.is_main:
+        _measure(network.eval(), genotype, ReportPatches(validation, plan), world).save(folder)
         save_weights(weights_of(network), folder)
     world.barrier()
     return network.cpu().eval()
+
+
+def _measure(network: nn.Module, genotype: Genotype, patches: ReportPatches, world: World) -> Gap:
+    dice = patches.mean_dice(lambda _, image_BCXYZ: network(image_BCXYZ), world.device)
+    return Gap.of(genotype.provenance, patches.digest(), dice)
 
 
 def save_weights(weights: Mapping[str, Tensor], folder: Path) -> None:

@@ -40,6 +40,14 @@ def test_the_provenance_says_what_the_search_cost_and_saw(finished):
     assert provenance.settings["operations"] == ["conv_3x3x3", "identity", "zero"]
 
 
+def test_the_gap_from_supernet_to_retrained_network_is_on_the_same_patches(finished):
+    provenance = load_genotype(finished.folder / "runs" / "search" / "genotype.json").provenance
+    gap = json.loads((finished.folder / "runs" / "train" / "gap.json").read_text())
+    assert gap["patches"] == provenance.report_patches
+    assert (gap["supernet"], gap["derived"]) == (provenance.supernet_dice, provenance.derived_dice)
+    assert gap["retrained"] > gap["derived"]
+
+
 def test_run_and_package_score_the_same(finished):
     of_run = json.loads((finished.folder / "runs" / "train" / "evaluation.json").read_text())
     of_package = json.loads(finished("evaluate", "-m", "phantom", "--json").stdout)

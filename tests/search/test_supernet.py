@@ -127,3 +127,37 @@ def test_all_edges_drawing_zero_still_give_an_answer(supernet):
     logits = supernet(torch.randn(1, 1, 24, 24, 24), dict.fromkeys(CellType, (zero,) * 14))
     assert logits.shape == (1, 3, 24, 24, 24)
     assert torch.isfinite(logits).all()
+
+
+def test_checkpointing_changes_no_bit_and_keeps_less(supernet):
+    """Loss and gradients of weights and alpha; of what the cells save for the backward pass, nothing is kept."""
+    image, alpha = torch.randn(1, 1, 24, 24, 24), torch.randn(4, 14, 8)
+
+    def run(checkpointing):
+        supernet.chain.checkpointing = checkpointing
+        given = alpha.clone().requires_grad_()
+        kept = {}
+
+        def keep(tensor):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = supernet(image, draws_of("two", alpha=given)).square().mean()
+        parameters = [given, *supernet.parameters()]
+        return loss, torch.autograd.grad(loss, parameters, allow_unused=True), sum(kept.values())
+
+    loss, gradients, num_bytes = run(checkpointing=False)
+    same_loss, same_gradients, fewer_bytes = run(checkpointing=True)
+    assert torch.equal(loss, same_loss)
+    assert sum(gradient is not None for gradient in gradients) > 100
+    for gradient, same in zip(gradients, same_gradients, strict=True):
+        assert (gradient is None and same is None) or torch.equal(gradient, same)
+    assert fewer_bytes < num_bytes / 2
+
+
+def test_without_gradients_checkpointing_has_nothing_to_do(supernet):
+    draws = draws_of("two")
+    supernet.chain.checkpointing = True
+    with torch.no_grad():
+        assert torch.isfinite(supernet(torch.randn(1, 1, 24, 24, 24), draws)).all()
