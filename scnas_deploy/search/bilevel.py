@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.genotype import NUM_EDGES, CellType
+from scnas_deploy.search.budget import Constraint, CostFunction
 from scnas_deploy.search.config import SearchConfig
 from scnas_deploy.search.monitor import Monitor
 from scnas_deploy.search.sampling import CellDraw, draw_cell, temperature
@@ -38,6 +39,7 @@ class BilevelTask:
         weight_cases: Cases whose loss the weights descend.
         architecture_cases: Cases whose loss the architecture parameters descend; no case is in both.
         world: The processes that search together, each on its share of every batch; all draw the same operations.
+        cost: Expected cost of the deployed network, which the search holds below the budget of the settings.
 
     Raises:
         ConfigError: If the batch does not fall into equal shares.
@@ -50,6 +52,7 @@ class BilevelTask:
         weight_cases: Sequence[PreparedCase],
         architecture_cases: Sequence[PreparedCase],
         world: World = ALONE,
+        cost: CostFunction | None = None,
     ) -> None:
         world.check_batch(config.batch_size)
         self.num_epochs = config.num_epochs
@@ -73,6 +76,8 @@ class BilevelTask:
         }
         self._batches: dict[str, Iterator[Sample]] = {}
         self.monitor = Monitor(config.operations)
+        num_steps = self.num_epochs * self.steps_per_epoch
+        self._constraint = Constraint(cost, config.budget.limit, num_steps) if cost and config.budget else None
         self._alpha_losses = 0.0
         self._single_edges = 0
 
@@ -89,8 +94,10 @@ class BilevelTask:
         loss = self._loss("weights", number)
         _descend(self._weight_optimizer, loss, self._world)
         alpha_loss = self._loss("architecture", number)
+        penalty = torch.zeros(()) if self._constraint is None else self._constraint.penalty(self.alpha_TEO)
+        alpha_loss = alpha_loss + penalty.to(self._device)
         _descend(self._alpha_optimizer, alpha_loss, self._world)
-        self._alpha_losses += alpha_loss.item()
+        self._alpha_losses += alpha_loss.item() - penalty.item()
         return loss.item()
 
     def finish_epoch(self, epoch: int, mean_loss: float) -> dict[str, Any]:
@@ -101,6 +108,7 @@ class BilevelTask:
             "learning_rate": self._weight_optimizer.param_groups[0]["lr"],
             "tau": self._tau((epoch + 1) * self.steps_per_epoch - 1),
             **self.monitor.observe(self.alpha_TEO),
+            **({} if self._constraint is None else self._constraint.record(self.alpha_TEO)),
             "edges_without_alpha_gradient": self._single_edges / (self.steps_per_epoch * len(CellType) * NUM_EDGES),
         }
         self._alpha_losses, self._single_edges = 0.0, 0
@@ -122,6 +130,7 @@ class BilevelTask:
             "monitor": self.monitor.state(),
             "alpha_losses": self._alpha_losses,
             "single_edges": self._single_edges,
+            "multiplier": 0.0 if self._constraint is None else self._constraint.multiplier,
         }
 
     def restore(self, state: State) -> None:
@@ -133,6 +142,8 @@ class BilevelTask:
         self._schedule.load_state_dict(state["schedule"])
         self.monitor.restore(state["monitor"])
         self._alpha_losses, self._single_edges = state["alpha_losses"], state["single_edges"]
+        if self._constraint is not None:
+            self._constraint.multiplier = state["multiplier"]
 
     def _loss(self, part: Part, number: int) -> Tensor:
         image, classes = to_device(next(self._batches[part]), self._device)

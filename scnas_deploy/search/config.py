@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from scnas_deploy.networks.genotype import Operation
+from scnas_deploy.search.budget import Budget
 from scnas_deploy.search.sampling import Sampling, TauSchedule
 from scnas_deploy.training.augmentation import AugmentationConfig
 
@@ -37,6 +38,8 @@ class SearchConfig:
     tau_schedule: TauSchedule = "linear"
     stop_after_stable_epochs: int | None = None
     """End early once no edge's strongest operation has changed for so many epochs; None, as in the paper: never."""
+    budget: Budget | None = None
+    """What the found network may cost; None: whatever the loss asks for, as in the paper."""
     foreground: float = 0.5
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     num_workers: int = 0

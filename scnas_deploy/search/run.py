@@ -6,10 +6,13 @@ from pathlib import Path
 
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.networks.complexity import count
-from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture
+from scnas_deploy.networks.costs import Costs
+from scnas_deploy.networks.genotype import Genotype, Provenance, ScnasArchitecture, load_genotype
 from scnas_deploy.search.bilevel import BilevelTask
+from scnas_deploy.search.budget import cost_function
 from scnas_deploy.search.config import SearchConfig
 from scnas_deploy.search.derivation import derive_cells
+from scnas_deploy.search.fitting import fit_budget
 from scnas_deploy.search.monitor import mean_entropy
 from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.folds import search_split
@@ -28,6 +31,7 @@ def search(
     resume: bool = False,
     progress: Progress | None = None,
     world: World = ALONE,
+    costs: Costs | None = None,
 ) -> Genotype:
     """Search a genotype on the training cases of a fold.
 
@@ -40,13 +44,25 @@ def search(
         resume: Continue from the folder's checkpoint.
         progress: Called after each step.
         world: The processes that search together; each returns the genotype.
+        costs: What was measured on an engine, for a budget in milliseconds.
     """
     weights, architecture = search_split([case.id for case in cases], config.seed)
     by_id = {case.id: case for case in cases}
-    task = BilevelTask(config, plan, [by_id[name] for name in weights], [by_id[name] for name in architecture], world)
+    parts = [[by_id[name] for name in names] for names in (weights, architecture)]
+    budget = config.budget
+    cost = budget and cost_function(budget.kind, config.operations, budget.stem_channels, plan, costs)
+    task = BilevelTask(config, plan, *parts, world, cost)
     loop = Loop(task, folder, resume=resume, progress=progress, world=world)
     loop.run()
-    found = ScnasArchitecture(cells=derive_cells(task.alpha_TEO, config.operations), stem_channels=config.stem_channels)
+    if not world.is_main:
+        world.barrier()
+        return load_genotype(folder / "genotype.json")
+    kept = None
+    if budget is None:
+        cells = derive_cells(task.alpha_TEO, config.operations)
+        found = ScnasArchitecture(cells=cells, stem_channels=config.stem_channels)
+    else:
+        found, kept = fit_budget(task.alpha_TEO, config.operations, budget, plan, costs)
     cost = count(found, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
     genotype = Genotype(
         architecture=found,
@@ -65,9 +81,9 @@ def search(
             warnings=task.monitor.warnings,
             final_entropy=round(mean_entropy(task.alpha_TEO), 4),
         ),
+        budget=kept,
     )
-    if world.is_main:
-        genotype.save(folder / "genotype.json")
+    genotype.save(folder / "genotype.json")
     world.barrier()
     return genotype
 
