@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from scnas_deploy.cli import baseline, doctor, draw, evaluate, export, init, models, search, segment, train, transfer
+from scnas_deploy.cli import (
+    baseline,
+    bench,
+    doctor,
+    draw,
+    evaluate,
+    export,
+    init,
+    models,
+    search,
+    segment,
+    train,
+    transfer,
+)
 from scnas_deploy.errors import ScnasError
 
 INTERRUPTED = 130
@@ -26,6 +39,7 @@ app.command("baseline")(baseline.baseline)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
+app.command("bench")(bench.bench)
 app.command("draw")(draw.draw)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

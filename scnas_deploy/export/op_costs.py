@@ -1,14 +1,14 @@
 """Measuring what the parts of a network take on an engine, for `scnas bench --ops`."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.export.onnx import export_onnx
-from scnas_deploy.export.op_graphs import repeated
+from scnas_deploy.export.op_graphs import company, repeated
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.select import open_engine
 from scnas_deploy.inference.latency import latencies_ms, noise_patch
@@ -21,14 +21,15 @@ from scnas_deploy.networks.costs import (
     CostEntry,
     Costs,
     Place,
+    activation_place,
     cell_levels,
     grid_at,
     operation_place,
     projection_places,
     skeleton_place,
+    sum_place,
 )
 from scnas_deploy.networks.genotype import Architecture, CellType, Operation, ScnasArchitecture
-from scnas_deploy.types import Shape3
 
 COPIES: Final = (1, 4)
 """A part's time is the difference between graphs with so many copies of it: what a call costs anyway cancels."""
@@ -67,13 +68,12 @@ def measure_costs(measuring: Measuring, plan: Plan, stems: Sequence[int], progre
         MissingExtraError: If the engine or onnx is not installed.
         EngineError: If the engine cannot run a part.
     """
-    entries: list[CostEntry] = []
+    milliseconds: dict[Place, float] = {}
     todo = [place for stem in stems for place in places(stem)]
     for place in todo:
-        entry = _measure(measuring, plan, place)
-        entries.append(entry)
+        milliseconds[place] = _measure(measuring, plan, place, milliseconds)
         if progress is not None:
-            progress(len(entries), len(todo), f"{place.part} {entry.milliseconds:.3f} ms")
+            progress(len(milliseconds), len(todo), f"{place.part} {milliseconds[place]:.3f} ms")
     engine = measuring.open(repeated(todo[0], plan.patch_size, 1))
     return Costs(
         engine=engine.name,
@@ -83,7 +83,7 @@ def measure_costs(measuring: Measuring, plan: Plan, stems: Sequence[int], progre
         patch_size=plan.patch_size,
         in_channels=len(plan.channels),
         num_classes=plan.num_classes,
-        entries=tuple(entries),
+        entries=tuple(_entry(place, taken, plan) for place, taken in milliseconds.items()),
     )
 
 
@@ -97,13 +97,15 @@ def measure_network(measuring: Measuring, architecture: Architecture, plan: Plan
 
 def places(stem_channels: int) -> list[Place]:
     """All parts of the chains that a stem's width allows, each once; the skeleton comes last."""
+    strides = [(stride, level) for level in range(NUM_LEVELS) for stride in ((1, 2) if level else (1,))]
+    activations = [activation_place(stride, level, stem_channels) for stride, level in strides]
+    sums = [sum_place(place.level, place.node_channels) for place in activations]
     operations = [
-        operation_place(operation, stride, level, stem_channels, count)
-        for level in range(NUM_LEVELS)
-        for stride in ((1, 2) if level else (1,))
+        operation_place(operation, stride, level, stem_channels, merged)
+        for stride, level in strides
         for operation in Operation
-        if operation is not Operation.ZERO
-        for count in range(1, (MOST_MERGED if operation is Operation.CONV else 1) + 1)
+        if operation is not Operation.ZERO and (operation, stride) != (Operation.IDENTITY, 1)
+        for merged in range(1, (MOST_MERGED if operation is Operation.CONV else 1) + 1)
     ]
     projections = [
         place
@@ -111,31 +113,34 @@ def places(stem_channels: int) -> list[Place]:
         for level in cell_levels(cell_type)
         for place in projection_places(cell_type, level, stem_channels)
     ]
-    return list(dict.fromkeys([*operations, *projections, skeleton_place(stem_channels)]))
+    return list(dict.fromkeys([*sums, *activations, *operations, *projections, skeleton_place(stem_channels)]))
 
 
-def _measure(measuring: Measuring, plan: Plan, place: Place) -> CostEntry:
+def _measure(measuring: Measuring, plan: Plan, place: Place, known: Mapping[Place, float]) -> float:
+    """Milliseconds of a part alone; what runs beside it is known and taken off."""
+    if place.part == "skeleton":
+        architecture = ScnasArchitecture(cells=SKELETON, stem_channels=place.in_channels)
+        return measure_network(measuring, architecture, plan)
+    engines = [measuring.open(repeated(place, plan.patch_size, copies)) for copies in COPIES]
+    patch = noise_patch(1, grid_at(plan.patch_size, place.from_level))
+    few, many = latencies_ms(engines, patch, repeats=measuring.repeats)
+    copy = (many - few) / (COPIES[1] - COPIES[0])
+    activations, num_sums = company(place)
+    if place.part == "sum":
+        return max(copy / num_sums, 0.0)
+    of_sums = num_sums * known[sum_place(place.level, place.node_channels)]
+    return max(copy - of_sums - sum(known[activation] for activation in activations), 0.0)
+
+
+def _entry(place: Place, milliseconds: float, plan: Plan) -> CostEntry:
+    gmacs = place.gmacs(plan.patch_size)
     if place.part == "skeleton":
         architecture = ScnasArchitecture(cells=SKELETON, stem_channels=place.in_channels)
         shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
-        milliseconds = measure_network(measuring, architecture, plan)
         gmacs = count(architecture, **shape, patch_size=plan.patch_size).gmacs
-    else:
-        milliseconds = _measure_part(measuring, plan.patch_size, place)
-        gmacs = place.gmacs(plan.patch_size)
     return CostEntry(
-        place=place,
-        milliseconds=round(milliseconds, 5),
-        gmacs=gmacs,
-        bytes=place.result_bytes(plan.patch_size),
+        place=place, milliseconds=round(milliseconds, 5), gmacs=gmacs, bytes=place.result_bytes(plan.patch_size)
     )
-
-
-def _measure_part(measuring: Measuring, patch_size: Shape3, place: Place) -> float:
-    engines = [measuring.open(repeated(place, patch_size, copies)) for copies in COPIES]
-    patch = noise_patch(1, grid_at(patch_size, place.from_level))
-    few, many = latencies_ms(engines, patch, repeats=measuring.repeats)
-    return max(many - few, 0.0) / (COPIES[1] - COPIES[0])
 
 
 def _processor() -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scnas_deploy.export.onnx import INPUT, OPSET, OUTPUT
 from scnas_deploy.extras import require
-from scnas_deploy.networks.costs import DILATIONS, Place, grid_at
+from scnas_deploy.networks.costs import DILATIONS, Place, grid_at, sum_place
 from scnas_deploy.networks.genotype import Operation
 from scnas_deploy.types import Shape3
 
@@ -31,7 +31,7 @@ class OpGraph:
         """A state of so many channels, in the memory layout that the engine likes."""
         return self.norm(self.conv(INPUT, 1, channels, size=1), channels)
 
-    def node(self, kind: str, inputs: list[str], results: int = 1, **attributes: Any) -> list[str]:
+    def node(self, kind: str, inputs: list[str], *, results: int = 1, **attributes: Any) -> list[str]:
         """Add a node; returns the names of its results."""
         outputs = [f"v{len(self._nodes)}_{number}" for number in range(results)]
         self._nodes.append(self._onnx.helper.make_node(kind, inputs, outputs, **attributes))
@@ -39,7 +39,7 @@ class OpGraph:
 
     def split(self, state: str, count: int) -> list[str]:
         """Channels in equal parts."""
-        return self.node("Split", [state], count, axis=1, num_outputs=count) if count > 1 else [state]
+        return self.node("Split", [state], results=count, axis=1, num_outputs=count) if count > 1 else [state]
 
     def activate(self, state: str) -> str:
         """LeakyReLU."""
@@ -69,14 +69,14 @@ class OpGraph:
         shape = (channels, in_channels // group, size, size, size)
         weight = self._constant(self._rng.standard_normal(shape) / prod(shape[1:]) ** 0.5)
         padding = [size // 2 * dilation if size % 2 else 0] * 6
-        options = {"kernel_shape": [size] * 3, "strides": [stride] * 3, "dilations": [dilation] * 3, "group": group}
-        return self.node("Conv", [state, weight], pads=padding, **options)[0]
+        options: dict[str, Any] = {"kernel_shape": [size] * 3, "strides": [stride] * 3, "dilations": [dilation] * 3}
+        return self.node("Conv", [state, weight], pads=padding, group=group, **options)[0]
 
     def upsample(self, state: str) -> str:
         """Trilinear interpolation to twice the grid."""
         scales = self._constant(np.array([1, 1, 2, 2, 2]))
-        options = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return self.node("Resize", [state, "", scales], **options)[0]
+        half_pixel: dict[str, Any] = {"coordinate_transformation_mode": "half_pixel"}
+        return self.node("Resize", [state, "", scales], mode="linear", **half_pixel)[0]
 
     def finish(self, state: str) -> bytes:
         """The ONNX file's bytes; the answer is the mean of each channel, so that reading it costs nothing."""
@@ -98,39 +98,58 @@ class OpGraph:
 def repeated(place: Place, patch_size: Shape3, copies: int) -> bytes:
     """A graph that runs a part so many times.
 
-    A copy is the part, its activation, and the addition of its results to one sum. Where a part keeps grid and
-    width, the next copy reads that sum, as in a chain of cells; elsewhere it reads the state after one LeakyReLU
-    more, so that an engine cannot take two copies for one.
+    Where a part keeps grid and width, a copy reads the sum of the two states before and of the latest results, as in
+    a chain of cells. Elsewhere a copy reads the state after one LeakyReLU more, so that an engine cannot take two for
+    one, and all results are summed. :func:`company` says what a copy runs beside the part.
     """
     graph = OpGraph(grid_at(patch_size, place.from_level))
     state = graph.start(place.in_channels)
-    is_chain = place.from_level == place.level and place.part != "projection"
-    if is_chain:
-        before = state
+    if is_chain(place):
+        oldest = before = state
         for _ in range(copies):
             source = graph.activate(state) if place.part in _ACTIVATED else state
-            results = [before] if place.part is Operation.IDENTITY else _run(graph, place, source)
-            before, state = state, _sum(graph, [state, *results])
+            results = [oldest] if place.part == "sum" else _run(graph, place, source)
+            oldest, before, state = before, state, _sum(graph, [state, before, *results])
         return graph.finish(state)
-    total: list[str] = []
-    for _ in range(copies + 1):  # the first has nothing to add to
+    results = []
+    for _ in range(copies):
         state = graph.activate(state)
-        total = [_sum(graph, [*total, *_run(graph, place, state)])]
-    return graph.finish(total[0])
+        results += _run(graph, place, state)
+    return graph.finish(_sum(graph, results))
+
+
+def is_chain(place: Place) -> bool:
+    """Whether a part writes what it could read."""
+    return place.from_level == place.level and place.part != "projection"
+
+
+def company(place: Place) -> tuple[list[Place], int]:
+    """The activation, if any, that a copy runs beside its part; and its number of sums.
+
+    The activation of a projection is its own. A copy of 'sum' is two of them.
+    """
+    if place.part == "projection":
+        return [], 1
+    activation = sum_place(place.from_level, place.in_channels).model_copy(update={"part": "activation"})
+    active = place.part in _ACTIVATED or not is_chain(place)
+    return [activation] if active else [], place.count + int(is_chain(place))
 
 
 def _run(graph: OpGraph, place: Place, state: str) -> list[str]:
     """One copy's results, each to be added to the sum."""
     part, channels = place.part, place.node_channels
     stride = 2 ** max(place.level - place.from_level, 0)
+    if part == "activation":
+        return [graph.activate(state)]
     if part == "projection":
         return [_project(graph, place, state)]
     if part is Operation.CONV:
         width = channels * place.count
         wide = graph.norm(graph.conv(state, channels, width, size=3, stride=stride), width)
         return graph.split(wide, place.count)
-    if part in DILATIONS:
-        options = {"stride": stride, "dilation": DILATIONS[part], "group": channels}
+    dilation = DILATIONS.get(Operation(part))
+    if dilation is not None:
+        options = {"stride": stride, "dilation": dilation, "group": channels}
         deep = graph.conv(state, channels, channels, size=3, **options)
         return [graph.norm(graph.conv(deep, channels, channels, size=1), channels)]
     if part is Operation.IDENTITY:

@@ -53,9 +53,10 @@ def peak_activation_bytes(architecture: Architecture, *, in_channels: int, num_c
     with torch.device("meta"):
         network = build(architecture, in_channels=in_channels, num_classes=num_classes)
         patch = torch.empty(1, in_channels, *patch_size)
-    with torch.no_grad(), _LiveBytes() as live:
+    live = _LiveBytes()
+    with torch.no_grad(), live:
         network(patch)
-    return live.peak + patch.nbytes
+    return live.peak + patch.numel() * patch.element_size()
 
 
 def fit_width(
@@ -110,11 +111,11 @@ def count_module(network: nn.Module, patch_BCXYZ: Tensor) -> Complexity:
     return Complexity(macs / 1e9, sum(parameter.numel() for parameter in network.parameters()), activations)
 
 
-class _LiveBytes(TorchDispatchMode):
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the bytes of the storages that operators make, until they are freed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
         self._live: dict[int, int] = {}
 

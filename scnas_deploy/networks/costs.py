@@ -20,11 +20,11 @@ NUM_LEVELS: Final = 4
 MOST_MERGED: Final = NUM_NODES
 """Dense convolutions that can leave one state, at most: a cell's input feeds every node."""
 
-DILATIONS: Final = {Operation.SEPARABLE_2: 2, Operation.SEPARABLE_3: 3, Operation.SEPARABLE_4: 4}
+DILATIONS: Final[dict[Operation, int]] = {Operation.SEPARABLE_2: 2, Operation.SEPARABLE_3: 3, Operation.SEPARABLE_4: 4}
 
-Part = Operation | Literal["projection", "skeleton"]
-"""An operation with its activation and its addition to a node; the projection of a cell's input; and a whole network
-of which every node is the identity of one input: what remains when no edge computes anything."""
+Part = Operation | Literal["activation", "sum", "projection", "skeleton"]
+"""An operation alone; the LeakyReLU of a state; one of a node's additions; the projection of a cell's input; and a
+whole network of which every node is the identity of one input: what remains when no edge computes anything."""
 
 
 SKELETON: Final = ScnasCells(
@@ -141,7 +141,7 @@ def grid_at(patch_size: Shape3, level: int) -> Shape3:
 
 def node_channels(stem_channels: int, level: int) -> int:
     """Width of a node at a level."""
-    return stem_channels * 2**level // NUM_NODES
+    return (stem_channels << level) // NUM_NODES
 
 
 def input_levels(cell_type: CellType, level: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -166,6 +166,20 @@ def operation_place(operation: Operation, stride: int, level: int, stem_channels
         node_channels=channels,
         count=count,
     )
+
+
+def activation_place(stride: int, level: int, stem_channels: int) -> Place:
+    """The LeakyReLU of a state that edges of a stride leave, in a cell of a level."""
+    return _on_one_grid("activation", level if stride == 1 else level - 1, node_channels(stem_channels, level))
+
+
+def sum_place(level: int, channels: int) -> Place:
+    """An addition of nodes of some width on the grid of a level."""
+    return _on_one_grid("sum", level, channels)
+
+
+def _on_one_grid(part: Part, level: int, channels: int) -> Place:
+    return Place(part=part, from_level=level, level=level, in_channels=channels, node_channels=channels)
 
 
 def projection_places(cell_type: CellType, level: int, stem_channels: int) -> tuple[Place, ...]:

@@ -21,10 +21,13 @@ from scnas_deploy.networks.costs import (
     SKELETON,
     Costs,
     Place,
+    activation_place,
     cell_levels,
+    node_channels,
     operation_place,
     projection_places,
     skeleton_place,
+    sum_place,
 )
 from scnas_deploy.networks.genotype import (
     EDGES,
@@ -35,7 +38,7 @@ from scnas_deploy.networks.genotype import (
     ScnasArchitecture,
     ScnasCells,
 )
-from scnas_deploy.networks.operations import PARAMETER_FREE
+from scnas_deploy.networks.operations import ACTIVATED, PARAMETER_FREE
 from scnas_deploy.types import Shape3
 
 PlaceCost = Callable[[Place], float]
@@ -52,6 +55,8 @@ class FanCosts:
     """Of every edge with the operation."""
     once: Mapping[Operation, float]
     """Of an operation that runs once, however many edges take it."""
+    activation: float
+    """Of the LeakyReLU, where any edge takes its result."""
     source: float
     """Of making the state, where any edge reads it."""
 
@@ -62,13 +67,21 @@ class ExpectedCost:
     Args:
         operations: The space, in the order of the last axis.
         fans: Costs by cell type and state that edges leave.
+        sums: Cost of one addition in a node, by cell type.
         fixed: What every network costs.
     """
 
     def __init__(
-        self, operations: Sequence[Operation], fans: Mapping[tuple[CellType, int], FanCosts], fixed: float
+        self,
+        operations: Sequence[Operation],
+        fans: Mapping[tuple[CellType, int], FanCosts],
+        sums: Mapping[CellType, float],
+        fixed: float,
     ) -> None:
-        self._operations, self._fans, self._fixed = tuple(operations), fans, fixed
+        self._operations, self._fans, self._sums, self._fixed = tuple(operations), fans, sums, fixed
+        alive = [float(operation is not Operation.ZERO) for operation in operations]
+        active = [float(operation in ACTIVATED) for operation in operations]
+        self._alive_O, self._active_O = (torch.tensor(flags, dtype=torch.float64) for flags in (alive, active))
 
     def __call__(self, probability_TEO: Tensor) -> Tensor:
         """Return the expected cost, one number for all of T, E and O."""
@@ -76,23 +89,31 @@ class ExpectedCost:
         for (cell_type, source), fan in self._fans.items():
             edges = [edge for edge, (state, _) in enumerate(EDGES) if state == source]
             total = total + self._fan(fan, probability_TEO[..., list(CellType).index(cell_type), edges, :])
+        for cell, cell_type in enumerate(CellType):
+            total = total + self._sums[cell_type] * self._num_sums(probability_TEO[..., cell, :, :])
         return total
 
     def _fan(self, fan: FanCosts, probability_EO: Tensor) -> Tensor:
         """Expected cost of the edges that leave one state."""
-        cost = torch.zeros(probability_EO.shape[:-2], dtype=probability_EO.dtype)
+        cost = fan.source * any_of(probability_EO @ self._alive_O)
+        cost = cost + fan.activation * any_of(probability_EO @ self._active_O)
         for index, operation in enumerate(self._operations):
             chosen_E = probability_EO[..., index]
             if operation is Operation.CONV:
                 merged = torch.tensor(fan.merged[: chosen_E.shape[-1] + 1], dtype=chosen_E.dtype)
                 cost = cost + (how_many(chosen_E) * merged).sum(-1)
-            elif operation is Operation.ZERO:
-                cost = cost + fan.source * (1 - chosen_E.prod(-1))
             elif operation in fan.once:
                 cost = cost + fan.once[operation] * any_of(chosen_E)
-            else:
+            elif operation in fan.each:
                 cost = cost + fan.each[operation] * chosen_E.sum(-1)
-        return cost if Operation.ZERO in self._operations else cost + fan.source
+        return cost
+
+    def _num_sums(self, probability_EO: Tensor) -> Tensor:
+        """Expected number of additions in a cell: each node's edges but one."""
+        alive_E = probability_EO @ self._alive_O
+        nodes = [[edge for edge, (_, target) in enumerate(EDGES) if target == node] for node in range(NUM_NODES)]
+        num_fed = torch.stack([any_of(alive_E[..., edges]) for edges in nodes]).sum(0)
+        return alive_E.sum(-1) - num_fed
 
 
 def any_of(probability_E: Tensor) -> Tensor:
@@ -103,7 +124,7 @@ def any_of(probability_E: Tensor) -> Tensor:
 def how_many(probability_E: Tensor) -> Tensor:
     """Distribution of how many of independent events happen (Poisson binomial): their number plus one entries."""
     distribution = torch.ones((*probability_E.shape[:-1], 1), dtype=probability_E.dtype)
-    for chance in probability_E.split(1, dim=-1):
+    for chance in torch.split(probability_E, 1, dim=-1):
         none, one_more = distribution * (1 - chance), distribution * chance
         distribution = torch.nn.functional.pad(none, (0, 1)) + torch.nn.functional.pad(one_more, (1, 0))
     return distribution
@@ -122,7 +143,7 @@ def expected_gmacs(
     skeleton = ScnasArchitecture(cells=SKELETON, stem_channels=stem_channels)
     fixed = count(skeleton, in_channels=in_channels, num_classes=num_classes, patch_size=patch_size).gmacs
     fans = _fans(lambda place: 0.0 if place.part == "projection" else place.gmacs(patch_size), stem_channels)
-    return ExpectedCost(operations, fans, fixed)
+    return ExpectedCost(operations, fans, dict.fromkeys(CellType, 0.0), fixed)
 
 
 def expected_ms(operations: Sequence[Operation], stem_channels: int, costs: Costs) -> ExpectedCost:
@@ -132,10 +153,21 @@ def expected_ms(operations: Sequence[Operation], stem_channels: int, costs: Cost
         KeyError: If the costs lack a part at this width.
     """
     measured = {entry.place: entry.milliseconds for entry in costs.entries}
-    fans = _fans(lambda place: measured[place], stem_channels)
+    fans = _fans(lambda place: 0.0 if _is_plain_identity(place) else measured[place], stem_channels)
+    sums = {
+        cell_type: sum(
+            measured[sum_place(level, node_channels(stem_channels, level))] for level in cell_levels(cell_type)
+        )
+        for cell_type in CellType
+    }
     every = tuple(Operation)
-    of_skeleton = ExpectedCost(every, fans, 0.0)(one_hot(SKELETON, every)).item()
-    return ExpectedCost(operations, fans, measured[skeleton_place(stem_channels)] - of_skeleton)
+    of_skeleton = ExpectedCost(every, fans, sums, 0.0)(one_hot(SKELETON, every)).item()
+    return ExpectedCost(operations, fans, sums, measured[skeleton_place(stem_channels)] - of_skeleton)
+
+
+def _is_plain_identity(place: Place) -> bool:
+    """The identity at stride one, which is the state itself."""
+    return place.part is Operation.IDENTITY and place.from_level == place.level
 
 
 def _fans(cost: PlaceCost, stem_channels: int) -> dict[tuple[CellType, int], FanCosts]:
@@ -159,5 +191,6 @@ def _fan(cost: PlaceCost, cell_type: CellType, source: int, stem_channels: int) 
         merged=(0.0, *(total(Operation.CONV, number) for number in range(1, MOST_MERGED + 1))),
         each={operation: total(operation) for operation in DILATIONS},
         once={operation: total(operation) for operation in PARAMETER_FREE},
+        activation=sum(cost(activation_place(stride, level, stem_channels)) for level in levels),
         source=sum(cost(places[source]) for places in projections) if source < NUM_INPUTS else 0.0,
     )

@@ -47,7 +47,8 @@ def fit_budget(
     """
     strongest = derive_cells(alpha_TEO, operations)
     stem, cost = _widest(strongest, operations, budget, plan, costs)
-    correction, tried = 1.0, []
+    correction = 1.0
+    tried: list[tuple[ScnasArchitecture, float, float]] = []
     for _ in range(MOST_ROUNDS):
         cells = fit_cells(alpha_TEO, operations, cost, budget.limit / correction)
         predicted = cost(one_hot(cells, operations)).item()

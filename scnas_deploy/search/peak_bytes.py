@@ -65,8 +65,8 @@ class ExpectedPeakBytes:
         """Bytes while the edges of one state are computed; after the last state, while nodes are concatenated."""
         nodes = self._nodes_begun(probability_EO, source)
         edges = [edge for edge, (state, _) in enumerate(EDGES) if state == source]
-        if not edges:
-            return station.kept + station.written * (nodes + NUM_NODES)
+        if not edges:  # a node without edges is zeros
+            return torch.full_like(nodes, station.kept + station.written * 2 * NUM_NODES)
         chosen = {op: probability_EO[..., edges, index] for index, op in enumerate(self._operations)}
         none = torch.zeros_like(probability_EO[..., 0, 0])
         dense = chosen[Operation.CONV].sum(-1) if Operation.CONV in chosen else none
@@ -92,7 +92,7 @@ class ExpectedPeakBytes:
 
 def _stations(stem_channels: int, patch: int, patch_size: Shape3) -> Iterator[_Station]:
     def state(level: int) -> int:
-        return BYTES * stem_channels * 2**level * prod(grid_at(patch_size, level))
+        return BYTES * (stem_channels << level) * prod(grid_at(patch_size, level))
 
     level, skips = 0, [0]
     latest: list[int | None] = [None, None]  # levels of the two latest states, None where a skip keeps them anyway

@@ -48,10 +48,12 @@ def search(
     """
     weights, architecture = search_split([case.id for case in cases], config.seed)
     by_id = {case.id: case for case in cases}
-    parts = [[by_id[name] for name in names] for names in (weights, architecture)]
     budget = config.budget
-    cost = budget and cost_function(budget.kind, config.operations, budget.stem_channels, plan, costs)
-    task = BilevelTask(config, plan, *parts, world, cost)
+    expected = (
+        None if budget is None else cost_function(budget.kind, config.operations, budget.stem_channels, plan, costs)
+    )
+    of_weights, of_architecture = ([by_id[name] for name in names] for names in (weights, architecture))
+    task = BilevelTask(config, plan, of_weights, of_architecture, world, expected)
     loop = Loop(task, folder, resume=resume, progress=progress, world=world)
     loop.run()
     if not world.is_main:
