@@ -6,10 +6,11 @@ import typer
 from scnas_deploy.cli.main import app
 
 RUN_OPTIONS = {"--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", "--resume", "--gpus"}
+BUDGET_OPTIONS = {"--budget-gmacs", "--budget-bytes", "--budget-ms", "--costs", "--stem-channels"}
 
 OPTIONS = {
     "init": {"dataset", "--project", "--skip-bad", "--json"},
-    "search": {"--project", "--name", "--sampling", "--betas", "--tau", "--json"} | RUN_OPTIONS,
+    "search": {"--project", "--name", "--sampling", "--betas", "--tau", "--json"} | RUN_OPTIONS | BUDGET_OPTIONS,
     "train": {"--project", "--genotype", "--name", "--stem-channels", "--target-gmacs"} | RUN_OPTIONS,
     "transfer": {
         "genotype",
@@ -37,6 +38,7 @@ OPTIONS = {
     },
     "export": {"--project", "--name", "--as", "-o", "--output", "--install", "--no-install"},
     "segment": {"study", "-m", "--model", "-o", "--output", "--engine", "--threads", "--mirror", "--force", "--json"},
+    "bench": {"--ops", "--project", "--engine", "--threads", "--stem-channels", "-o", "--output", "--json"},
     "draw": {"source", "-o", "--output"},
     "models": {"--json"},
     "models install": {"package"},

@@ -27,7 +27,7 @@ def test_every_part_runs_on_the_engine(engine):
     for place in PARTS:
         patch = np.ones((1, 1, *(size >> place.from_level for size in PATCH)), np.float32)
         answer = open_engine(repeated(place, PATCH, 2), engine, num_threads=1).engine.run(patch)
-        assert answer.shape == (1, place.node_channels, 1, 1, 1), place
+        assert answer.shape == patch.shape, place
         assert np.isfinite(answer).all(), place
 
 
@@ -35,7 +35,7 @@ def test_the_parts_are_made_of_the_exporters_operators(varied_genotype):
     exported = operators(export_onnx(build(varied_genotype.architecture, in_channels=1, num_classes=2), 1, PATCH))
     written = set.union(*(operators(repeated(place, PATCH, 2)) for place in PARTS))
     assert exported - written == {"Concat"}
-    assert written - exported == {"GlobalAveragePool"}
+    assert written - exported == {"GlobalAveragePool", "ReduceMean"}
 
 
 def test_each_copy_brings_its_part_once_and_what_is_said_beside_it():
