@@ -56,6 +56,7 @@ class BudgetOptions:
         Raises:
             ConfigError: If the options do not go together, or no network keeps the budget.
             FormatError: If costs.json cannot be read.
+            MissingExtraError: If the engine that was measured is not installed.
         """
         from scnas_deploy.networks.costs import load_costs
         from scnas_deploy.search.budget import STEMS, make_budget
@@ -69,6 +70,7 @@ class BudgetOptions:
         costs = None if self.costs is None else load_costs(self.costs)
         if costs is not None:
             _check_costs(costs, plan, self.stem_channels)
+            _check_engine(costs)
         stems = STEMS if costs is None else costs.stems
         return make_budget(
             kind, limit, (self.stem_channels,) if self.stem_channels else stems, operations, plan, costs
@@ -109,6 +111,20 @@ def _check_costs(costs: "Costs", plan: "Plan", stem_channels: int | None) -> Non
         raise ConfigError(
             "--stem-channels", expected=f"one of the widths that were measured, {costs.stems}",
             found=str(stem_channels), remedy="Measure this one with scnas bench --ops --stem-channels",
+        )  # fmt: skip
+
+
+def _check_engine(costs: "Costs") -> None:
+    """Refuse costs of an engine that cannot verify the found network here, before hours of search."""
+    from scnas_deploy.errors import ConfigError
+    from scnas_deploy.export.op_graphs import repeated
+    from scnas_deploy.inference.engines.select import open_engine
+
+    engine = open_engine(repeated(costs.entries[0].place, costs.patch_size, 1), costs.engine_name).engine
+    if engine.name != costs.engine:
+        raise ConfigError(
+            "--costs", expected=f"costs measured on {engine.name}, which is installed", found=costs.engine,
+            remedy="Measure again with scnas bench --ops",
         )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ def test_costs_are_measured_searched_with_and_verified(project):
     assert found.architecture.stem_channels == 8
     assert costs.engine in printed
     assert load_costs(project.folder / "runs" / "search" / "costs.json") == costs
+    costs.model_copy(update={"engine": "openvino 1.0"}).save(project.folder / "old.json")
+    assert "openvino 1.0" in project.refused("search", *SHORT, *budget[:2], "--costs", "old.json", status=2)
     wider = ("--stem-channels", "64", "--name", "wider")
     assert "bench --ops" in project.refused("search", *SHORT, *budget, *wider, status=2)
 
