@@ -94,7 +94,7 @@ class BilevelTask:
         loss = self._loss("weights", number)
         _descend(self._weight_optimizer, loss, self._world)
         alpha_loss = self._loss("architecture", number)
-        penalty = torch.zeros(()) if self._constraint is None else self._constraint.penalty(self.alpha_TEO)
+        penalty = torch.zeros(()) if self._constraint is None else self._constraint.penalty(self.alpha_TEO, number)
         alpha_loss = alpha_loss + penalty.to(self._device)
         _descend(self._alpha_optimizer, alpha_loss, self._world)
         self._alpha_losses += alpha_loss.item() - penalty.item()

@@ -130,10 +130,15 @@ def cheapest(cost: CostFunction, operations: Sequence[Operation]) -> Tensor:
 
 
 class Constraint:
-    """Keeps the expected cost below a limit: an augmented Lagrangian whose multiplier rises while it is violated.
+    """Keeps the cost below a limit: an augmented Lagrangian whose multiplier rises while it is violated.
 
     With excess g = cost / limit - 1 and multiplier m >= 0, the penalty is (max(0, m + g)^2 - m^2) / 2 and m becomes
     max(0, m + r g), where r brings it from 0 to 10 in a whole search at twice the limit.
+
+    The value of g is that of the strongest operations, which will be derived, its gradient that of the expected cost
+    (straight-through): probabilities stay spread for long, and their mean says little about the network that a limit
+    is for. The constraint sets in after a quarter of the steps. Before, all edges are nearly alike, and it would turn
+    them all away from the costly operations at once.
 
     Args:
         cost: Expected cost of probabilities.
@@ -141,24 +146,29 @@ class Constraint:
         num_steps: Steps of the whole search.
 
     Reference:
-        Nocedal and Wright, Numerical Optimization, 2006, section 17.3 (the method); the rates are ours to choose.
+        Nocedal and Wright, Numerical Optimization, 2006, section 17.3 (the method); the rest is ours to choose.
     """
 
     def __init__(self, cost: CostFunction, limit: float, num_steps: int) -> None:
-        self._cost, self._limit, self._rate = cost, limit, 10 / num_steps
+        self._cost, self._limit, self._rate, self._first_step = cost, limit, 10 / num_steps, num_steps // 4
         self.multiplier = 0.0
 
     def record(self, alpha_TEO: Tensor) -> dict[str, float]:
-        """Expected cost and multiplier, for an epoch's figures."""
-        return {"expected_cost": self._expected(alpha_TEO.detach()).item(), "multiplier": self.multiplier}
+        """Expected cost, that of the strongest operations, and the multiplier, for an epoch's figures."""
+        expected, strongest = self._costs(alpha_TEO.detach())
+        return {"expected_cost": expected.item(), "strongest_cost": strongest.item(), "multiplier": self.multiplier}
 
-    def penalty(self, alpha_TEO: Tensor) -> Tensor:
-        """What to add to the architecture's loss in this step; the multiplier moves on."""
-        excess = self._expected(alpha_TEO) / self._limit - 1
+    def penalty(self, alpha_TEO: Tensor, step: int) -> Tensor:
+        """What to add to the architecture's loss in a step; the multiplier moves on."""
+        if step < self._first_step:
+            return torch.zeros(())
+        expected, strongest = self._costs(alpha_TEO)
+        excess = (strongest + expected - expected.detach()) / self._limit - 1
         penalty = (torch.clamp(self.multiplier + excess, min=0) ** 2 - self.multiplier**2) / 2
         self.multiplier = max(0.0, self.multiplier + self._rate * excess.item())
         return penalty.float()
 
-    def _expected(self, alpha_TEO: Tensor) -> Tensor:
-        """Expected cost of the architecture parameters' softmax."""
-        return self._cost(torch.softmax(alpha_TEO.double(), dim=-1))
+    def _costs(self, alpha_TEO: Tensor) -> tuple[Tensor, Tensor]:
+        """Cost expected of the architecture parameters' softmax, and cost of their strongest operations."""
+        strongest = torch.nn.functional.one_hot(alpha_TEO.detach().argmax(-1), alpha_TEO.shape[-1]).double()
+        return self._cost(torch.softmax(alpha_TEO.double(), dim=-1)), self._cost(strongest)
