@@ -119,6 +119,11 @@ class BilevelTask:
         limit = self._config.stop_after_stable_epochs
         return limit is not None and self.monitor.stable_epochs >= limit
 
+    @property
+    def was_bound(self) -> bool:
+        """Whether the budget has kept the search from what the loss alone would have chosen."""
+        return self._constraint is not None and self._constraint.was_violated
+
     def state(self) -> State:
         """Weights, architecture, optimizers, schedule and the running figures of the epoch."""
         return {
@@ -130,7 +135,7 @@ class BilevelTask:
             "monitor": self.monitor.state(),
             "alpha_losses": self._alpha_losses,
             "single_edges": self._single_edges,
-            "multiplier": 0.0 if self._constraint is None else self._constraint.multiplier,
+            "constraint": None if self._constraint is None else self._constraint.state(),
         }
 
     def restore(self, state: State) -> None:
@@ -143,7 +148,7 @@ class BilevelTask:
         self.monitor.restore(state["monitor"])
         self._alpha_losses, self._single_edges = state["alpha_losses"], state["single_edges"]
         if self._constraint is not None:
-            self._constraint.multiplier = state["multiplier"]
+            self._constraint.restore(state["constraint"])
 
     def _loss(self, part: Part, number: int) -> Tensor:
         image, classes = to_device(next(self._batches[part]), self._device)

@@ -6,7 +6,7 @@ The search runs a narrow supernet; the budget speaks of the network at the width
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
@@ -152,6 +152,16 @@ class Constraint:
     def __init__(self, cost: CostFunction, limit: float, num_steps: int) -> None:
         self._cost, self._limit, self._rate, self._first_step = cost, limit, 10 / num_steps, num_steps // 4
         self.multiplier = 0.0
+        self.was_violated = False
+        """Whether the strongest operations have cost too much since the constraint set in."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"multiplier": self.multiplier, "was_violated": self.was_violated}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Load what :meth:`state` gave."""
+        self.multiplier, self.was_violated = state["multiplier"], state["was_violated"]
 
     def record(self, alpha_TEO: Tensor) -> dict[str, float]:
         """Expected cost, that of the strongest operations, and the multiplier, for an epoch's figures."""
@@ -166,6 +176,7 @@ class Constraint:
         excess = (strongest + expected - expected.detach()) / self._limit - 1
         penalty = (torch.clamp(self.multiplier + excess, min=0) ** 2 - self.multiplier**2) / 2
         self.multiplier = max(0.0, self.multiplier + self._rate * excess.item())
+        self.was_violated = self.was_violated or excess.item() > 0
         return penalty.float()
 
     def _costs(self, alpha_TEO: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """From architecture parameters to cells and a width that keep a budget, measured on the whole network."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -26,11 +27,17 @@ from scnas_deploy.search.expected_cost import one_hot
 MOST_ROUNDS: Final = 4
 """Networks that are measured at most."""
 WASTED: Final = 0.05
-"""Part of the budget that a network which gave up operations to fit it may leave unused."""
+"""Part of the budget that a network which gave up operations for it may leave unused."""
 
 
 def fit_budget(
-    alpha_TEO: Tensor, operations: tuple[Operation, ...], budget: Budget, plan: Plan, costs: Costs | None
+    alpha_TEO: Tensor,
+    operations: tuple[Operation, ...],
+    budget: Budget,
+    plan: Plan,
+    costs: Costs | None,
+    *,
+    spend: bool,
 ) -> tuple[ScnasArchitecture, BudgetRecord]:
     """Derive the likeliest network that keeps the budget.
 
@@ -44,13 +51,16 @@ def fit_budget(
         budget: The limit and the widths.
         plan: Patch size, channels and classes.
         costs: What was measured, for milliseconds.
+        spend: Whether the budget has held the search back: it then pulls alpha below the limit, and what the
+            strongest operations leave of it at the width of the search is given to the costlier ones that come next.
     """
     strongest = derive_cells(alpha_TEO, operations)
-    stem, cost = _widest(strongest, operations, budget, plan, costs)
+    wider = () if spend else budget.wider
+    stem, cost = _widest(strongest, operations, dataclasses.replace(budget, wider=wider), plan, costs)
     correction = 1.0
     tried: list[tuple[ScnasArchitecture, float, float]] = []
     for _ in range(MOST_ROUNDS):
-        cells = fit_cells(alpha_TEO, operations, cost, budget.limit / correction)
+        cells = fit_cells(alpha_TEO, operations, cost, budget.limit / correction, spend=spend)
         predicted = cost(one_hot(cells, operations)).item()
         architecture = ScnasArchitecture(cells=cells, stem_channels=stem)
         if any(architecture == other for other, _, _ in tried):
@@ -82,7 +92,9 @@ def measure(budget: Budget, architecture: ScnasArchitecture, plan: Plan, costs: 
     return measure_network(measuring, architecture, plan)
 
 
-def fit_cells(alpha_TEO: Tensor, operations: tuple[Operation, ...], cost: CostFunction, limit: float) -> ScnasCells:
+def fit_cells(
+    alpha_TEO: Tensor, operations: tuple[Operation, ...], cost: CostFunction, limit: float, *, spend: bool
+) -> ScnasCells:
     """Cells of high probability that keep a limit: the strongest operations where they do.
 
     Otherwise greedily: as long as the cells cost too much, the change that gives up the least log-probability for
@@ -94,6 +106,7 @@ def fit_cells(alpha_TEO: Tensor, operations: tuple[Operation, ...], cost: CostFu
         operations: The space.
         cost: Expected cost of probabilities.
         limit: The most they may cost. Where nothing keeps it, the cheapest cells are returned.
+        spend: Whether to go on to the limit, by the changes that give up the least log-probability for what they add.
     """
     log_probability = torch.log_softmax(alpha_TEO.detach().double(), dim=-1)
     cells = one_hot(derive_cells(alpha_TEO, operations), operations)
@@ -111,8 +124,25 @@ def fit_cells(alpha_TEO: Tensor, operations: tuple[Operation, ...], cost: CostFu
         gain = (log_probability * (neighbours - cells)).sum((-3, -2, -1))
         gain = torch.where(cost(neighbours) <= limit, gain, -torch.inf)
         if gain.max() <= 0:
-            return _cells(cells, operations)
+            break
         cells = neighbours[int(gain.argmax())]
+    return _cells(_spend(cells, log_probability, operations, cost, limit) if spend else cells, operations)
+
+
+def _spend(
+    cells: Tensor, log_probability: Tensor, operations: tuple[Operation, ...], cost: CostFunction, limit: float
+) -> Tensor:
+    """Costlier cells that still keep the limit, by the changes that give up the least for what they add."""
+    changes = list(_changes(len(operations)))
+    while (now := cost(cells).item()) < (1 - WASTED / 2) * limit:
+        neighbours = _neighbours(cells, changes, operations)
+        costs = cost(neighbours)
+        given_up = (log_probability * (cells - neighbours)).sum((-3, -2, -1))
+        fits = (costs > now) & (costs <= limit)
+        if not fits.any():
+            break
+        cells = neighbours[int(torch.where(fits, given_up / (costs - now), torch.inf).argmin())]
+    return cells
 
 
 def _changes(num_operations: int) -> Iterator[tuple[int, list[int], int]]:

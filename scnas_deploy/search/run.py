@@ -64,7 +64,7 @@ def search(
         cells = derive_cells(task.alpha_TEO, config.operations)
         found = ScnasArchitecture(cells=cells, stem_channels=config.stem_channels)
     else:
-        found, kept = fit_budget(task.alpha_TEO, config.operations, budget, plan, costs)
+        found, kept = fit_budget(task.alpha_TEO, config.operations, budget, plan, costs, spend=task.was_bound)
     cost = count(found, in_channels=len(plan.channels), num_classes=plan.num_classes, patch_size=plan.patch_size)
     genotype = Genotype(
         architecture=found,

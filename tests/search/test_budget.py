@@ -123,5 +123,7 @@ def test_the_multiplier_is_part_of_the_state(cases, phantom_plan):
     tasks[0].begin(3, 1)
     tasks[0].step(3)
     tasks[1].restore(tasks[0].state())
-    assert tasks[1].state()["multiplier"] == tasks[0].state()["multiplier"] > 0
+    assert tasks[1].state()["constraint"] == tasks[0].state()["constraint"]
+    assert tasks[1].was_bound
+    assert tasks[1].state()["constraint"]["multiplier"] > 0
     assert dataclasses.asdict(config)["budget"]["limit"] == 0.01
