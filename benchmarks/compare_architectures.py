@@ -24,11 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import openvino_milliseconds
 from scnas_deploy.data.check import check_dataset
 from scnas_deploy.data.dataset import Dataset, read_dataset
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.data.planning import default_channels, default_labels, make_plan
+from scnas_deploy.inference.engines.openvino import OpenVinoEngine
+from scnas_deploy.inference.latency import latencies_ms, noise_patch
 from scnas_deploy.networks.genotype import (
     Architecture,
     Genotype,
@@ -117,8 +118,10 @@ def milliseconds_of(architecture: Architecture, plan: Plan) -> float:
     from scnas_deploy.export.onnx import export_onnx
     from scnas_deploy.training.run import build_network
 
-    network = build_network(architecture, plan).eval()
-    return openvino_milliseconds(export_onnx(network, len(plan.channels), plan.patch_size), plan)
+    model = export_onnx(build_network(architecture, plan).eval(), len(plan.channels), plan.patch_size)
+    engine = OpenVinoEngine(model, num_threads=1)
+    (milliseconds,) = latencies_ms([engine], noise_patch(len(plan.channels), plan.patch_size), repeats=15)
+    return milliseconds
 
 
 def at_milliseconds(name: str, architecture: Architecture, target: float, plan: Plan) -> Candidate:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scnas_deploy.cli import options, processes
+from scnas_deploy.cli import budgets, options, processes
 from scnas_deploy.cli.console import note, say, say_json
 from scnas_deploy.cli.gap import gap_in_words
 from scnas_deploy.cli.watching import watched
@@ -60,6 +60,11 @@ def search(
     ] = None,
     tau: Annotated[TauSchedule | None, typer.Option("--tau", help="How the temperature falls.")] = None,
     checkpointing: options.CheckpointingOption = False,
+    budget_gmacs: budgets.GmacsOption = None,
+    budget_bytes: budgets.BytesOption = None,
+    budget_ms: budgets.MsOption = None,
+    costs: budgets.CostsOption = None,
+    stem_channels: budgets.StemOption = None,
     resume: options.ResumeOption = False,
     gpus: options.GpusOption = 1,
     json: options.JsonOption = False,
@@ -81,19 +86,24 @@ def search(
         "tau_schedule": None if tau is None else tau.value,
         "checkpointing": checkpointing or None,
     }
+    budget = budgets.BudgetOptions(budget_gmacs, budget_bytes, budget_ms, costs, stem_channels)
 
     def start() -> None:
         if resume:
-            options.refuse_with_resume(space=space, preset=preset, fold=fold, seed=seed, **overrides, **of_scnas)
+            options.refuse_with_resume(
+                space=space, preset=preset, fold=fold, seed=seed, **overrides, **of_scnas, **budget.given()
+            )
             world.check_batch(_config_of(run.record()).batch_size)
             return
         chosen = options.pick_preset(preset, settings.search.preset)
         searched = space or options.Space.SCNAS
-        _refuse_in_ronasmis(searched, sampling=sampling, betas=betas, tau=tau, checkpointing=checkpointing or None)
+        if searched is options.Space.RONASMIS:
+            of_papers = {"sampling": sampling, "betas": betas, "tau": tau, "checkpointing": checkpointing or None}
+            _refuse_beside_ronasmis(**of_papers, **budget.given())
         overrides["seed"] = settings.search.seed if seed is None else seed
         config = _config(searched, chosen, {**overrides, **of_scnas})
         world.check_batch(config.batch_size)
-        _start(run, project, searched, chosen, settings.search.fold if fold is None else fold, config)
+        _start(run, project, searched, chosen, settings.search.fold if fold is None else fold, config, budget)
 
     with processes.joined() as world:
         processes.on_main(world, start)
@@ -117,6 +127,7 @@ def search(
                 held_out=held_out,
                 progress=report,
                 world=world,
+                costs=budgets.load_run_costs(run.path),
             )
         if json:
             say_json(genotype.model_dump(mode="json", by_alias=True))
@@ -124,12 +135,12 @@ def search(
             _print(genotype, run)
 
 
-def _refuse_in_ronasmis(space: options.Space, **given: StrEnum | bool | None) -> None:
-    """The readings of the SCNAS paper mean nothing to the other search."""
+def _refuse_beside_ronasmis(**given: object) -> None:
+    """The readings of the SCNAS paper and the budgets mean nothing to the other search."""
     from scnas_deploy.errors import ConfigError
 
-    names = [f"--{name}" for name, value in given.items() if value is not None]
-    if space is options.Space.RONASMIS and names:
+    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if names:
         raise ConfigError(
             "--space ronasmis",
             expected="no settings of the SCNAS search beside it",
@@ -165,12 +176,21 @@ def _start(
     preset: str,
     fold: int,
     config: "SearchConfig | RonasmisConfig",
+    budget: budgets.BudgetOptions,
 ) -> None:
     from scnas_deploy.data.plan import load_plan
+    from scnas_deploy.search.ronasmis_config import RonasmisConfig
     from scnas_deploy.training.runs import RunRecord, dump_config
 
+    plan = load_plan(project / "plan.json")
+    costs = None
+    if not isinstance(config, RonasmisConfig):
+        limit, costs = budget.resolve(config.operations, plan)
+        config = dataclasses.replace(config, budget=limit)
     record = RunRecord(kind="search", space=space.value, fold=fold, preset=preset, config=dump_config(config))
-    run.create(record, load_plan(project / "plan.json"))
+    run.create(record, plan)
+    if costs is not None:
+        costs.save(run.path / budgets.COSTS)
 
 
 def _announce(config: "SearchConfig | RonasmisConfig", preset: str, fold: int) -> None:
@@ -178,7 +198,11 @@ def _announce(config: "SearchConfig | RonasmisConfig", preset: str, fold: int) -
     from scnas_deploy.search.config import SearchConfig
 
     note(f"Preset '{preset}', fold {fold} held out, stem {config.stem_channels} channels.")
-    if isinstance(config, SearchConfig) and len(config.operations) < len(Operation):
+    if not isinstance(config, SearchConfig):
+        return
+    if config.budget is not None:
+        note(f"Budget {config.budget} a patch, for a network of {config.budget.stem_channels} channels.")
+    if len(config.operations) < len(Operation):
         names = ", ".join(config.operations)
         note(f"The preset restricts the search to {len(config.operations)} of 8 operations: {names}.")
 
@@ -192,6 +216,10 @@ def _print(genotype: "Genotype", run: "RunFolder") -> None:
         note(f"warning: {text}.")
     say(f"Searched {found.search_seconds:.0f} s on {found.device}; {figures}")
     say(gap_in_words(found.supernet_dice, found.derived_dice))
+    if genotype.budget is not None:
+        say(budgets.describe(genotype.budget, architecture.stem_channels))
+        if genotype.budget.measured > genotype.budget.limit:
+            note("warning: the network costs more than the budget.")
     if isinstance(architecture, ScnasArchitecture):
         _print_cells(architecture)
         following = "scnas train"

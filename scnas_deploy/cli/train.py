@@ -64,7 +64,7 @@ def train(
         config = _config(chosen, overrides)
         world.check_batch(config.batch_size)
         held_out = settings.train.fold if fold is None else fold
-        _start(run, project, genotype, chosen, held_out, config, target_gmacs)
+        _start(run, project, genotype, chosen, held_out, config, target_gmacs, stem_channels is not None)
 
     with processes.joined() as world:
         processes.on_main(world, start)
@@ -98,7 +98,9 @@ def _start(
     fold: int,
     config: "TrainingConfig",
     target_gmacs: float | None,
+    width_given: bool,
 ) -> None:
+    """Begin the run. A genotype found for a budget keeps its width unless another one is asked for."""
     from scnas_deploy.data.plan import load_plan
     from scnas_deploy.networks.genotype import load_genotype
     from scnas_deploy.training.run import at_cost, at_width
@@ -107,11 +109,11 @@ def _start(
     plan = load_plan(project / "plan.json")
     found = load_genotype(genotype or project / "runs" / "search" / "genotype.json")
     _note_origin(found, plan.dataset_fingerprint, fold)
-    if target_gmacs is None:
-        found = at_width(found, config.stem_channels, plan)
-    else:
+    if target_gmacs is not None:
         found = at_cost(found, target_gmacs, plan)
-        config = dataclasses.replace(config, stem_channels=found.architecture.stem_channels)
+    elif found.budget is None or width_given:
+        found = at_width(found, config.stem_channels, plan)
+    config = dataclasses.replace(config, stem_channels=found.architecture.stem_channels)
     run.create(RunRecord(kind="train", fold=fold, preset=preset, config=dump_config(config)), plan, found)
 
 

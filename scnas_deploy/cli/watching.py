@@ -8,8 +8,8 @@ from scnas_deploy.cli.console import Report, note, progress
 from scnas_deploy.cli.forecast import Forecast, duration
 
 if TYPE_CHECKING:
-    from scnas_deploy.training.costs import Costs
     from scnas_deploy.training.distributed import World
+    from scnas_deploy.training.ledger import Ledger
     from scnas_deploy.training.runs import RunFolder
 
 
@@ -18,7 +18,7 @@ def watched(title: str, run: "RunFolder", world: "World") -> Iterator[Report]:
     """Watch a run; the report is to be called after each of its steps.
 
     Within the block progress is shown and, after the first steps, how long the run will take. What the sitting
-    costs is in the run folder's costs.json, also where the block ends with an error.
+    costs is in the run folder's ledger.json, also where the block ends with an error.
     """
     from scnas_deploy.training.meter import CostMeter
 
@@ -38,7 +38,7 @@ def watched(title: str, run: "RunFolder", world: "World") -> Iterator[Report]:
         note(costs_in_words(costs))
 
 
-def costs_in_words(costs: "Costs") -> str:
+def costs_in_words(costs: "Ledger") -> str:
     """One line: time, sittings, memory and energy."""
     sittings = f" in {len(costs.sittings)} sittings" if len(costs.sittings) > 1 else ""
     energies = {"processor": costs.cpu_joules, "GPU": costs.gpu_joules}

@@ -4,11 +4,15 @@ The unit is the multiply-accumulate (MAC), one multiplication and one addition, 
 """
 
 import functools
+import weakref
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.genotype import Architecture
@@ -39,6 +43,20 @@ def count(architecture: Architecture, *, in_channels: int, num_classes: int, pat
         network = build(architecture, in_channels=in_channels, num_classes=num_classes)
         patch = torch.empty(1, in_channels, *patch_size)
     return count_module(network, patch)
+
+
+def peak_activation_bytes(architecture: Architecture, *, in_channels: int, num_classes: int, patch_size: Shape3) -> int:
+    """Most bytes of patch and layers' results in memory at once while one patch passes, in float32.
+
+    A result counts from the layer that makes it until its last use in the order in which the modules run.
+    """
+    with torch.device("meta"):
+        network = build(architecture, in_channels=in_channels, num_classes=num_classes)
+        patch = torch.empty(1, in_channels, *patch_size)
+    live = _LiveBytes()
+    with torch.no_grad(), live:
+        network(patch)
+    return live.peak + patch.numel() * patch.element_size()
 
 
 def fit_width(
@@ -91,3 +109,24 @@ def count_module(network: nn.Module, patch_BCXYZ: Tensor) -> Complexity:
         for handle in handles:
             handle.remove()
     return Complexity(macs / 1e9, sum(parameter.numel() for parameter in network.parameters()), activations)
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows the bytes of the storages that operators make, until they are freed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = 0
+        self._live: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator and take note of its results; a view brings nothing new."""
+        results = func(*args, **(kwargs or {}))
+        given = {id(value.untyped_storage()) for value in tree_leaves(args) if isinstance(value, Tensor)}
+        for result in tree_leaves(results):
+            storage = result.untyped_storage() if isinstance(result, Tensor) else None
+            if storage is not None and id(storage) not in self._live and id(storage) not in given:
+                self._live[id(storage)] = storage.nbytes()
+                weakref.finalize(storage, self._live.pop, id(storage))
+        self.peak = max(self.peak, sum(self._live.values()))
+        return results

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.files import sha256_of, write_text
@@ -184,6 +184,20 @@ class Provenance(Frozen):
     """SHA-256 of these patches; they are looked at once the genotype stands and decide nothing."""
 
 
+class BudgetRecord(Frozen):
+    """The budget that a genotype was found for, and how it kept it, all for one patch."""
+
+    kind: Literal["gmacs", "bytes", "ms"]
+    """Multiply-accumulates in 10^9, peak bytes of the activations in inference, or milliseconds."""
+    limit: PositiveFloat
+    predicted: float
+    """What the sum over its parts came to."""
+    measured: float
+    """What the whole network came to: counted, or timed on the engine."""
+    engine: str | None = None
+    """The engine and its version, for milliseconds."""
+
+
 class Genotype(Frozen):
     """genotype.json, schema 1."""
 
@@ -193,6 +207,8 @@ class Genotype(Frozen):
     """Multiply-accumulates of one patch, in 10^9, at this width."""
     num_parameters: int | None = None
     provenance: Provenance
+    budget: BudgetRecord | None = None
+    """Where it was found for a budget; its width then belongs to what was found."""
 
     def save(self, path: Path) -> None:
         """Write genotype.json."""

@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from scnas_deploy.data.plan import Plan
+from scnas_deploy.networks.costs import Costs
 from scnas_deploy.networks.genotype import NUM_EDGES, CellType, ScnasArchitecture
+from scnas_deploy.search.budget import Constraint, cost_function
 from scnas_deploy.search.config import SearchConfig
 from scnas_deploy.search.derivation import derive_cells
+from scnas_deploy.search.fitting import fit_budget
 from scnas_deploy.search.found import Found, SearchGap
 from scnas_deploy.search.gap import derived_dice, supernet_dice
 from scnas_deploy.search.monitor import Monitor, mean_entropy
@@ -42,6 +45,7 @@ class BilevelTask:
         weight_cases: Cases whose loss the weights descend.
         architecture_cases: Cases whose loss the architecture parameters descend; no case is in both.
         world: The processes that search together, each on its share of every batch; all draw the same operations.
+        costs: What was measured on an engine, for a budget in milliseconds.
 
     Raises:
         ConfigError: If the batch does not fall into equal shares.
@@ -54,6 +58,7 @@ class BilevelTask:
         weight_cases: Sequence[PreparedCase],
         architecture_cases: Sequence[PreparedCase],
         world: World = ALONE,
+        costs: Costs | None = None,
     ) -> None:
         world.check_batch(config.batch_size)
         self.num_epochs = config.num_epochs
@@ -78,6 +83,8 @@ class BilevelTask:
         }
         self._batches: dict[str, Iterator[Sample]] = {}
         self.monitor = Monitor(config.operations)
+        self._plan, self._costs = plan, costs
+        self._constraint = self._make_constraint()
         self._alpha_losses = 0.0
         self._single_edges = 0
 
@@ -94,8 +101,10 @@ class BilevelTask:
         loss = self._loss("weights", number)
         _descend(self._weight_optimizer, loss, self._world)
         alpha_loss = self._loss("architecture", number)
+        penalty = torch.zeros(()) if self._constraint is None else self._constraint.penalty(self.alpha_TEO, number)
+        alpha_loss = alpha_loss + penalty.to(self._device)
         _descend(self._alpha_optimizer, alpha_loss, self._world)
-        self._alpha_losses += alpha_loss.item()
+        self._alpha_losses += alpha_loss.item() - penalty.item()
         return loss.item()
 
     def finish_epoch(self, epoch: int, mean_loss: float) -> dict[str, Any]:
@@ -106,6 +115,7 @@ class BilevelTask:
             "learning_rate": self._weight_optimizer.param_groups[0]["lr"],
             "tau": self.tau((epoch + 1) * self.steps_per_epoch - 1),
             **self.monitor.observe(self.alpha_TEO),
+            **({} if self._constraint is None else self._constraint.record(self.alpha_TEO)),
             "edges_without_alpha_gradient": self._single_edges / (self.steps_per_epoch * len(CellType) * NUM_EDGES),
         }
         self._alpha_losses, self._single_edges = 0.0, 0
@@ -122,10 +132,15 @@ class BilevelTask:
         return limit is not None and self.monitor.stable_epochs >= limit
 
     def derive(self) -> Found:
-        """Take the strongest operations, at the supernet's width."""
-        cells = derive_cells(self.alpha_TEO, self._config.operations)
-        architecture = ScnasArchitecture(cells=cells, stem_channels=self._config.stem_channels)
-        return Found(architecture, mean_entropy(self.alpha_TEO), self.monitor.warnings)
+        """Take the strongest operations at the supernet's width, or the likeliest network that keeps the budget."""
+        config = self._config
+        certainty = mean_entropy(self.alpha_TEO), self.monitor.warnings
+        if config.budget is None:
+            cells = derive_cells(self.alpha_TEO, config.operations)
+            return Found(ScnasArchitecture(cells=cells, stem_channels=config.stem_channels), *certainty)
+        spend = self._constraint is not None and self._constraint.was_violated
+        found, kept = fit_budget(self.alpha_TEO, config.operations, config.budget, self._plan, self._costs, spend=spend)
+        return Found(found, *certainty, budget=kept)
 
     def measure(self, found: Found, num_steps: int, patches: ReportPatches) -> SearchGap:
         """Score the supernet as its last step ran it, and the found cells with its weights."""
@@ -148,6 +163,7 @@ class BilevelTask:
             "monitor": self.monitor.state(),
             "alpha_losses": self._alpha_losses,
             "single_edges": self._single_edges,
+            "constraint": None if self._constraint is None else self._constraint.state(),
         }
 
     def restore(self, state: State) -> None:
@@ -159,6 +175,8 @@ class BilevelTask:
         self._schedule.load_state_dict(state["schedule"])
         self.monitor.restore(state["monitor"])
         self._alpha_losses, self._single_edges = state["alpha_losses"], state["single_edges"]
+        if self._constraint is not None:
+            self._constraint.restore(state["constraint"])
 
     def _loss(self, part: Part, number: int) -> Tensor:
         image, classes = to_device(next(self._batches[part]), self._device)
@@ -166,6 +184,13 @@ class BilevelTask:
         with mixed_precision(self._device):
             logits = self._supernet(image, draws)
         return jaccard_distance(logits, classes)
+
+    def _make_constraint(self) -> Constraint | None:
+        config, budget = self._config, self._config.budget
+        if budget is None:
+            return None
+        cost = cost_function(budget.kind, config.operations, budget.stem_channels, self._plan, self._costs)
+        return Constraint(cost, budget.limit, self.num_epochs * self.steps_per_epoch)
 
     def _draw(self, part: Part, number: int) -> dict[CellType, CellDraw]:
         """Draw each cell type's operations; only the architecture step needs their gradient."""

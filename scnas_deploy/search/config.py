@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from scnas_deploy.networks.genotype import Operation
+from scnas_deploy.search.budget import Budget
 from scnas_deploy.search.sampling import Sampling, TauSchedule
 from scnas_deploy.training.augmentation import AugmentationConfig
 
@@ -39,6 +40,8 @@ class SearchConfig:
     """End early once no edge's strongest operation has changed for so many epochs; None, as in the paper: never."""
     checkpointing: bool = False
     """Compute each cell a second time for the gradients instead of keeping what lies within it: memory for time."""
+    budget: Budget | None = None
+    """What the found network may cost; None: whatever the loss asks for, as in the paper."""
     foreground: float = 0.5
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     num_workers: int = 0

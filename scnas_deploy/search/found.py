@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from scnas_deploy.networks.genotype import Architecture
+from scnas_deploy.networks.genotype import Architecture, BudgetRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,5 +27,7 @@ class Found:
     final_entropy: float
     """Mean entropy of the decisions in nats; 0 is decided."""
     warnings: tuple[str, ...] = ()
+    budget: BudgetRecord | None = None
+    """What it was found for, predicted and measured."""
     weights: Mapping[str, Tensor] | None = None
     """Of a search that shares weights: those of the network, which needs no training of its own."""

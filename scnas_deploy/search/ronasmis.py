@@ -95,7 +95,7 @@ class RonasmisTask:
         child = self._space.architecture(chosen)
         losses = [self._train(child) for _ in range(self._steps_per_child)]
         self._children.append(chosen)
-        self._rewards.append(self._reward(child))
+        self._rewards.append(self._reward(child, self._world))
         return sum(losses) / len(losses)
 
     def finish_epoch(self, epoch: int, mean_loss: float) -> dict[str, Any]:  # noqa: ARG002
@@ -139,7 +139,7 @@ class RonasmisTask:
         """Take the best of the most probable child and some drawn ones, by their reward with the shared weights."""
         generators = [torch_generator(self._config.seed, "final child", n) for n in range(self._config.final_children)]
         drawn = dict.fromkeys(self._controller.sample(generator) for generator in (None, *generators))
-        best = max(map(self._space.architecture, drawn), key=self._reward)
+        best = max(map(self._space.architecture, drawn), key=partial(self._reward, world=ALONE))
         return Found(best, self._entropy, weights=self._weights(best))
 
     def measure(self, found: Found, num_steps: int, patches: ReportPatches) -> SearchGap:  # noqa: ARG002 (needs no tau)
@@ -168,8 +168,8 @@ class RonasmisTask:
         self._optimizer.step()
         return loss.item()
 
-    def _reward(self, child: RonasmisArchitecture) -> float:
-        return mean_dice(self._network, child, self._reward_cases, self._plan, self._world)
+    def _reward(self, child: RonasmisArchitecture, world: World) -> float:
+        return mean_dice(self._network, child, self._reward_cases, self._plan, world)
 
     def _make_stream(self, cases: Sequence[PreparedCase]) -> PatchStream:
         config, world = self._config, self._world

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from scnas_deploy.data.plan import Plan
-from scnas_deploy.networks.genotype import Genotype, Provenance
+from scnas_deploy.networks.costs import Costs
+from scnas_deploy.networks.genotype import Genotype, Provenance, load_genotype
 from scnas_deploy.search.bilevel import BilevelTask
 from scnas_deploy.search.config import SearchConfig
 from scnas_deploy.search.found import SearchGap
@@ -32,6 +33,7 @@ def search(
     held_out: Sequence[PreparedCase] = (),
     progress: Progress | None = None,
     world: World = ALONE,
+    costs: Costs | None = None,
 ) -> Genotype:
     """Search a genotype on the training cases of a fold.
 
@@ -46,14 +48,18 @@ def search(
         held_out: The cases that the fold holds out. Once the genotype stands, supernet and genotype are measured on
             patches of them, for the record; they decide nothing. Without any, nothing is measured.
         progress: Called after each step.
-        world: The processes that search together; each returns the genotype.
+        world: The processes that search together; the main one derives the genotype and each returns it.
+        costs: What was measured on an engine, for a budget in milliseconds.
     """
     weights, architecture = search_split([case.id for case in cases], config.seed)
     by_id = {case.id: case for case in cases}
     parts = [by_id[name] for name in weights], [by_id[name] for name in architecture]
-    task = _make_task(config, plan, *parts, world)
+    task = _make_task(config, plan, *parts, world, costs)
     loop = Loop(task, folder, resume=resume, progress=progress, world=world)
     loop.run()
+    if not world.is_main:
+        world.barrier()
+        return load_genotype(folder / "genotype.json")
     found = task.derive()
     gap = task.measure(found, loop.num_steps_done, ReportPatches(held_out, plan)) if held_out else SearchGap()
     genotype = Genotype(
@@ -74,12 +80,12 @@ def search(
             derived_dice=rounded(gap.derived_dice),
             report_patches=gap.patches,
         ),
+        budget=found.budget,
     )
-    genotype = at_width(genotype, config.stem_channels, plan)
-    if world.is_main:
-        if found.weights is not None:
-            save_weights(found.weights, folder)
-        genotype.save(folder / "genotype.json")
+    genotype = at_width(genotype, found.architecture.stem_channels, plan)
+    if found.weights is not None:
+        save_weights(found.weights, folder)
+    genotype.save(folder / "genotype.json")
     world.barrier()
     return genotype
 
@@ -90,10 +96,11 @@ def _make_task(
     weight_cases: Sequence[PreparedCase],
     architecture_cases: Sequence[PreparedCase],
     world: World,
+    costs: Costs | None,
 ) -> BilevelTask | RonasmisTask:
     if isinstance(config, RonasmisConfig):
         return RonasmisTask(config, plan, weight_cases, architecture_cases, world)
-    return BilevelTask(config, plan, weight_cases, architecture_cases, world)
+    return BilevelTask(config, plan, weight_cases, architecture_cases, world, costs)
 
 
 def _settings(config: SearchConfig | RonasmisConfig) -> dict[str, str | int | float | bool | list[str] | list[float]]:

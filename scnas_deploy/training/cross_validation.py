@@ -10,8 +10,8 @@ from pydantic import Field
 from scnas_deploy.documents import Frozen, to_json
 from scnas_deploy.files import write_text
 from scnas_deploy.networks.genotype import Provenance
-from scnas_deploy.training.costs import load_costs
 from scnas_deploy.training.evaluation import Scores, mean_of_known
+from scnas_deploy.training.ledger import load_ledger
 from scnas_deploy.training.runs import RunFolder, RunRecord
 
 CROSS_VALIDATION = "cross-validation.json"
@@ -114,7 +114,7 @@ def fold_result(search: RunFolder | None, train: RunFolder) -> FoldResult:
     """
     record, genotype, evaluation = train.record(), train.genotype(), train.evaluation()
     assert evaluation is not None
-    costs = [load_costs(run.path) for run in (search, train) if run is not None]
+    costs = [load_ledger(run.path) for run in (search, train) if run is not None]
     return FoldResult(
         fold=record.fold,
         seed=record.config["seed"],

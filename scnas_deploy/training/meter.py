@@ -5,9 +5,9 @@ from typing import Final
 
 import torch
 
-from scnas_deploy.training.costs import CostLedger, Costs, Sitting, now_utc
 from scnas_deploy.training.distributed import World
 from scnas_deploy.training.energy import gpu_joules, processor_joules
+from scnas_deploy.training.ledger import Ledger, LedgerWriter, Sitting, now_utc
 from scnas_deploy.training.memory import peak_bytes
 from scnas_deploy.training.runs import RunFolder
 
@@ -16,7 +16,7 @@ _INTERVAL_SECONDS: Final = 30.0
 
 
 class CostMeter:
-    """Keeps a run folder's costs.json up to date while the run goes on; does nothing but in the main process.
+    """Keeps a run folder's ledger.json up to date while the run goes on; does nothing but in the main process.
 
     Energy is that of the main process's machine, and unknown where the processes are on several.
     """
@@ -28,14 +28,14 @@ class CostMeter:
         gpus = min(world.machine_size, torch.cuda.device_count())
         self._cpu_joules = processor_joules() if on_one_machine else None
         self._gpu_joules = gpu_joules(gpus) if on_one_machine else None
-        self._ledger = CostLedger(run.path, run.record().kind, self._sitting)
+        self._ledger = LedgerWriter(run.path, run.record().kind, self._sitting)
 
     def after_step(self) -> None:
         """Record the sitting, where the last time is long ago."""
         if time.monotonic() - self._saved > _INTERVAL_SECONDS:
             self.save()
 
-    def save(self) -> Costs | None:
+    def save(self) -> Ledger | None:
         """Record the sitting as it stands; returns all of the run's costs in the main process."""
         self._saved = time.monotonic()
         return self._ledger.save() if self._world.is_main else None

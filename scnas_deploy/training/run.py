@@ -35,7 +35,7 @@ def at_cost(genotype: Genotype, gmacs: float, plan: Plan) -> Genotype:
 
 
 def at_width(genotype: Genotype, stem_channels: int, plan: Plan) -> Genotype:
-    """Return the genotype at another width, its costs counted anew."""
+    """Return the genotype at another width, its costs counted anew; what it took at its own does not hold there."""
     architecture = genotype.architecture.with_stem(stem_channels)
     shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
     cost = count(architecture, **shape, patch_size=own_patch_size(architecture) or plan.patch_size)
@@ -43,6 +43,7 @@ def at_width(genotype: Genotype, stem_channels: int, plan: Plan) -> Genotype:
         "architecture": architecture,
         "gmacs": round(cost.gmacs, 4),
         "num_parameters": cost.num_parameters,
+        "budget": genotype.budget if architecture == genotype.architecture else None,
     }
     return genotype.model_copy(update=update)
 

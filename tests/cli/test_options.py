@@ -6,11 +6,13 @@ import typer
 from scnas_deploy.cli.main import app
 
 RUN_OPTIONS = {"--preset", "--fold", "--seed", "--epochs", "--steps-per-epoch", "--resume", "--gpus"}
+BUDGET_OPTIONS = {"--budget-gmacs", "--budget-bytes", "--budget-ms", "--costs", "--stem-channels"}
 
 OPTIONS = {
     "init": {"dataset", "--project", "--skip-bad", "--json"},
     "search": {"--project", "--name", "--space", "--sampling", "--betas", "--tau", "--checkpointing", "--json"}
-    | RUN_OPTIONS,
+    | RUN_OPTIONS
+    | BUDGET_OPTIONS,
     "train": {"--project", "--genotype", "--name", "--stem-channels", "--target-gmacs"} | RUN_OPTIONS,
     "transfer": {
         "genotype",
@@ -60,6 +62,7 @@ OPTIONS = {
         "--no-install",
     },
     "segment": {"study", "-m", "--model", "-o", "--output", "--engine", "--threads", "--mirror", "--force", "--json"},
+    "bench": {"--ops", "--project", "--engine", "--threads", "--stem-channels", "-o", "--output", "--json"},
     "draw": {"source", "-o", "--output"},
     "models": {"--json"},
     "models install": {"package"},

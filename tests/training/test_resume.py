@@ -11,8 +11,10 @@ import pytest
 from scnas_deploy.networks.genotype import load_genotype
 from tests.killing import assert_same_run, end_when, num_epochs_logged, run, start
 
+BUDGET = ("--budget-gmacs", "0.02", "--stem-channels", "16")
+
 SHORT = {
-    "search": ("search", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2"),
+    "search": ("search", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2", *BUDGET),
     "ronasmis": ("search", "--space", "ronasmis", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2"),
     "train": ("train", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2", "--stem-channels", "8"),
 }
@@ -53,6 +55,8 @@ def test_a_resumed_search_finds_the_same_genotype(project, kind):
         load_genotype(project / "runs" / f"{kind}-{name}" / "genotype.json") for name in ("whole", "killed")
     )
     assert whole.architecture == killed.architecture
+    assert whole.budget == killed.budget
+    assert whole.budget is None or whole.budget.measured <= 0.02
     assert whole.provenance.final_entropy == killed.provenance.final_entropy
 
 

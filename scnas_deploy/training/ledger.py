@@ -1,4 +1,4 @@
-"""costs.json: what a run has cost, sitting by sitting. Torch-free."""
+"""ledger.json: what a run has cost, sitting by sitting. Torch-free."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pydantic import Field
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.files import write_text
 
-COSTS = "costs.json"
+LEDGER = "ledger.json"
 
 
 class Sitting(Frozen):
@@ -30,8 +30,8 @@ class Sitting(Frozen):
     """Energy of the GPUs used; None where not readable."""
 
 
-class Costs(Frozen):
-    """costs.json, schema 1: a run's sittings in their order."""
+class Ledger(Frozen):
+    """ledger.json, schema 1: a run's sittings in their order."""
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
     kind: Literal["search", "train"]
@@ -58,18 +58,18 @@ class Costs(Frozen):
         return _sum_of_known([sitting.gpu_joules for sitting in self.sittings])
 
 
-def load_costs(folder: Path) -> Costs | None:
+def load_ledger(folder: Path) -> Ledger | None:
     """Read a run folder's costs; None where nothing has been recorded.
 
     Raises:
         FormatError: If the file is damaged or of another version.
     """
-    path = folder / COSTS
-    return read_document(path, Costs, made_by="scnas search or scnas train") if path.is_file() else None
+    path = folder / LEDGER
+    return read_document(path, Ledger, made_by="scnas search or scnas train") if path.is_file() else None
 
 
-class CostLedger:
-    """Writes the current sitting into a run folder's costs.json, behind the earlier ones.
+class LedgerWriter:
+    """Writes the current sitting into a run folder's ledger.json, behind the earlier ones.
 
     Args:
         folder: The run folder.
@@ -78,13 +78,13 @@ class CostLedger:
     """
 
     def __init__(self, folder: Path, kind: Literal["search", "train"], measure: Callable[[], Sitting]) -> None:
-        earlier = load_costs(folder)
+        earlier = load_ledger(folder)
         self._earlier: Sequence[Sitting] = () if earlier is None else earlier.sittings
-        self._path, self._kind, self._measure = folder / COSTS, kind, measure
+        self._path, self._kind, self._measure = folder / LEDGER, kind, measure
 
-    def save(self) -> Costs:
+    def save(self) -> Ledger:
         """Write what the run has cost up to now, and return it."""
-        costs = Costs(kind=self._kind, sittings=(*self._earlier, self._measure()))
+        costs = Ledger(kind=self._kind, sittings=(*self._earlier, self._measure()))
         write_text(self._path, to_json(costs))
         return costs
 

@@ -1,0 +1,119 @@
+"""A search with a budget in milliseconds on OpenVINO against one without.
+
+Compares, on fold 0 of Task04_Hippocampus: the networks of two searches that differ in `--budget-ms` alone, both at
+the width of preset 'cpu' and trained with the same number of steps; their measured milliseconds a patch, in turns in
+one process, and their Dice on the held-out cases. The budget is the free network's own time divided by 1.6.
+Proves what was asked for where `measured_over_budget` is within 15 % of 1, `speedup` at least 1.5 and
+`dice_difference` (budget minus free) at least -0.01.
+
+Does not prove: that the same holds for other seeds, longer trainings or other machines.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from scnas_deploy.data.plan import load_plan
+from scnas_deploy.export.onnx import export_onnx
+from scnas_deploy.inference.engines.openvino import OpenVinoEngine
+from scnas_deploy.inference.latency import latencies_ms, noise_patch
+from scnas_deploy.networks.builder import build
+from scnas_deploy.networks.genotype import Genotype, load_genotype
+
+SCNAS = Path(sys.executable).with_name("scnas")
+STEM = 16
+FASTER = 1.6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=400, help="training steps of each network")
+    parser.add_argument("--epochs", type=int, default=12, help="search epochs of 5 steps each")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the engine")
+    parser.add_argument("--dataset", type=Path, help="instead of SCNAS_DATA's Task04_Hippocampus")
+    parser.add_argument("--project", type=Path, help="working folder to keep; left out, a temporary one")
+    arguments = parser.parse_args()
+    dataset = arguments.dataset or Path(os.environ["SCNAS_DATA"]) / "Task04_Hippocampus"
+    with tempfile.TemporaryDirectory() as temporary:
+        project = arguments.project or Path(temporary)
+        project.mkdir(parents=True, exist_ok=True)
+        result = compare(project, dataset.resolve(), arguments)
+    print(f"{'':8}{'ms':>9}{'GMAC':>8}{'Dice':>8}")
+    for name in ("free", "budget"):
+        print(f"{name:8}{result[f'{name}_ms']:9.1f}{result[f'{name}_gmacs']:8.3f}{result[f'{name}_dice']:8.4f}")
+    print(json.dumps(result))
+
+
+def compare(project: Path, dataset: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    scnas(project, "init", str(dataset))
+    threads = str(arguments.threads)
+    scnas(project, "bench", "--ops", "--engine", "openvino", "--threads", threads, "--stem-channels", str(STEM))
+    scnas(project, *_search("free", arguments.epochs))
+    (free_alone,) = measure(project, arguments.threads, _found(project, "free"))
+    limit = free_alone / FASTER
+    budget = ("--budget-ms", f"{limit:.3f}", "--costs", "costs.json", "--stem-channels", str(STEM))
+    scnas(project, *_search("budget", arguments.epochs), *budget)
+    dice = {name: train(project, name, arguments.steps) for name in ("free", "budget")}
+    found = {name: _found(project, name) for name in dice}
+    free_ms, budget_ms = measure(project, arguments.threads, *found.values())
+    kept = found["budget"].budget
+    assert kept is not None
+    return {
+        "budget_limit_ms": round(limit, 2),
+        "free_ms": round(free_ms, 2),
+        "budget_ms": round(budget_ms, 2),
+        "measured_over_budget": round(budget_ms / limit, 3),
+        "predicted_over_measured_in_search": round(kept.predicted / kept.measured, 3),
+        "speedup": round(free_ms / budget_ms, 3),
+        "free_gmacs": found["free"].gmacs,
+        "budget_gmacs": found["budget"].gmacs,
+        "free_dice": round(dice["free"], 4),
+        "budget_dice": round(dice["budget"], 4),
+        "dice_difference": round(dice["budget"] - dice["free"], 4),
+        "training_steps": arguments.steps,
+    }
+
+
+def train(project: Path, name: str, steps: int) -> float:
+    """Train the network of a search; returns the mean foreground Dice of the held-out cases."""
+    genotype = ("--genotype", str(project / "runs" / name / "genotype.json"))
+    length = ("--epochs", "1") if steps < 10 else ("--epochs", str(steps // 10))
+    steps_per_epoch = ("--steps-per-epoch", str(min(steps, 10)))
+    run = ("--name", f"{name}-trained")
+    scnas(project, "train", "--preset", "cpu", *run, *genotype, *length, *steps_per_epoch)
+    evaluation = json.loads(scnas(project, "evaluate", *run, "--json"))
+    values = [value for case in evaluation["cases"] for value in case["dice"].values() if value is not None]
+    return sum(values) / len(values)
+
+
+def measure(project: Path, threads: int, *genotypes: Genotype) -> list[float]:
+    """Milliseconds a patch, the networks in turns."""
+    plan = load_plan(project / "plan.json")
+    shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
+    networks = [build(genotype.architecture.with_stem(STEM), **shape) for genotype in genotypes]
+    models = [export_onnx(network, len(plan.channels), plan.patch_size) for network in networks]
+    engines = [OpenVinoEngine(model, num_threads=threads) for model in models]
+    return latencies_ms(engines, noise_patch(len(plan.channels), plan.patch_size), repeats=31)
+
+
+def scnas(project: Path, *arguments: str) -> str:
+    """Run a command in the project; returns what it printed."""
+    print(f"$ scnas {' '.join(arguments)}", file=sys.stderr, flush=True)
+    return subprocess.run([str(SCNAS), *arguments], cwd=project, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def _search(name: str, epochs: int) -> tuple[str, ...]:
+    return ("search", "--preset", "cpu", "--name", name, "--epochs", str(epochs))
+
+
+def _found(project: Path, name: str) -> Genotype:
+    return load_genotype(project / "runs" / name / "genotype.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""How long an engine takes for a patch."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.types import PatchesBCXYZ, Shape3
+
+
+def latencies_ms(engines: Sequence[Engine], patches_BCXYZ: PatchesBCXYZ, *, repeats: int) -> list[float]:
+    """Milliseconds of one call on each engine: the shortest of several, since what else a machine does only adds.
+
+    The engines take turns, so that a disturbance meets all of them.
+
+    Args:
+        engines: What to measure.
+        patches_BCXYZ: What every call computes.
+        repeats: Calls of each engine that count, after two that warm it up.
+    """
+    taken: list[list[float]] = [[] for _ in engines]
+    for number in range(-2, repeats):
+        for engine, milliseconds in zip(engines, taken, strict=True):
+            started = time.perf_counter()
+            engine.run(patches_BCXYZ)
+            if number >= 0:
+                milliseconds.append(1e3 * (time.perf_counter() - started))
+    return [min(milliseconds) for milliseconds in taken]
+
+
+def noise_patch(in_channels: int, patch_size: Shape3) -> PatchesBCXYZ:
+    """One patch of standard normal noise, always the same."""
+    return np.random.default_rng(0).standard_normal((1, in_channels, *patch_size), dtype=np.float32)

@@ -1,0 +1,86 @@
+"""Every part runs on the engines, in the exporter's operators, and its time is its own."""
+
+import numpy as np
+import onnx
+import pytest
+
+from scnas_deploy.export import op_costs
+from scnas_deploy.export.onnx import export_onnx
+from scnas_deploy.export.op_costs import Measuring, measure_costs, measure_network, places
+from scnas_deploy.export.op_graphs import company, repeated
+from scnas_deploy.inference.engines.select import open_engine
+from scnas_deploy.networks.builder import build
+from scnas_deploy.networks.complexity import count
+from scnas_deploy.networks.costs import SKELETON
+from scnas_deploy.networks.genotype import Operation, ScnasArchitecture
+
+PATCH = (24, 24, 24)
+PARTS = [place for place in places(8) if place.part != "skeleton"]
+
+
+def operators(model: bytes) -> set[str]:
+    return {node.op_type for node in onnx.load_from_string(model).graph.node}
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_every_part_runs_on_the_engine(engine):
+    for place in PARTS:
+        patch = np.ones((1, 1, *(size >> place.from_level for size in PATCH)), np.float32)
+        answer = open_engine(repeated(place, PATCH, 2), engine, num_threads=1).engine.run(patch)
+        assert answer.shape == patch.shape, place
+        assert np.isfinite(answer).all(), place
+
+
+def test_the_parts_are_made_of_the_exporters_operators(varied_genotype):
+    exported = operators(export_onnx(build(varied_genotype.architecture, in_channels=1, num_classes=2), 1, PATCH))
+    written = set.union(*(operators(repeated(place, PATCH, 2)) for place in PARTS))
+    assert exported - written == {"Concat"}
+    assert written - exported == {"GlobalAveragePool", "ReduceMean"}
+
+
+def test_each_copy_brings_its_part_once_and_what_is_said_beside_it():
+    counts = {"conv_3x3x3": "Conv", "max_pool_3x3x3": "MaxPool", "projection": "Conv", "activation": "LeakyRelu"}
+    for place in PARTS:
+        nodes = [[n.op_type for n in onnx.load_from_string(repeated(place, PATCH, k)).graph.node] for k in (1, 4)]
+        if str(place.part) in counts:
+            operator = counts[str(place.part)]
+            assert nodes[1].count(operator) - nodes[0].count(operator) == 3, place
+        _, sums = company(place)
+        assert nodes[1].count("Add") - nodes[0].count("Add") == 3 * sums, place
+
+
+def test_what_runs_beside_a_part_is_taken_off(phantom_plan, monkeypatch):
+    """With engines that take one millisecond an ONNX node, a part takes its own number of nodes."""
+    monkeypatch.setattr(op_costs, "open_engine", lambda model, *_, **__: _Opened(model))
+    monkeypatch.setattr(op_costs, "latencies_ms", lambda engines, *_, **__: [float(e.num_nodes) for e in engines])
+    monkeypatch.setattr(op_costs, "measure_network", lambda *_: 100.0)
+    costs = measure_costs(Measuring(), phantom_plan, [8])
+    own = {"sum": 1, "activation": 1, "skeleton": 100, Operation.IDENTITY: 1, Operation.MAX_POOL: 2}
+    own |= {Operation.AVERAGE_POOL: 2, Operation.SEPARABLE_2: 3, Operation.SEPARABLE_3: 3, Operation.SEPARABLE_4: 3}
+    for entry in costs.entries:
+        place = entry.place
+        if place.part is Operation.CONV:
+            assert entry.milliseconds == 2 + (place.count > 1)
+        elif place.part == "projection":
+            assert entry.milliseconds == 3 + (place.from_level > place.level)
+        else:
+            assert entry.milliseconds == own[place.part], place
+
+
+def test_the_skeleton_is_counted_and_measured_as_a_network(phantom_plan):
+    architecture = ScnasArchitecture(cells=SKELETON, stem_channels=8)
+    assert measure_network(Measuring(num_threads=1, repeats=1), architecture, phantom_plan) > 0
+    assert count(architecture, in_channels=1, num_classes=3, patch_size=PATCH).num_parameters > 0
+
+
+class _Opened:
+    """An engine that knows how many nodes its model has."""
+
+    name, device, precision, preferred_batch = "counter 1.0", "CPU", "float32", 1
+
+    def __init__(self, model):
+        self.engine = self
+        self.num_nodes = len(onnx.load_from_string(model).graph.node)
+
+    def run(self, patches):
+        raise AssertionError
