@@ -75,10 +75,10 @@ def export_package(
         PLAN: to_json(plan).encode(),
         GENOTYPE: to_json(genotype).encode(),
         MODEL: model,
-        CANARY: _canary_bytes(canary),
     }
     if with_weights:
         members[WEIGHTS] = save({name: tensor.contiguous() for name, tensor in weights_of(network).items()})
+    members[CANARY] = _canary_bytes(canary)
     manifest = Manifest(
         name=description.name,
         written_by=f"scnas-deploy {version('scnas-deploy')}",

@@ -17,7 +17,7 @@ from scnas_deploy.training.patches import PatchStream, Sample
 from scnas_deploy.training.prepared import PreparedCase
 from scnas_deploy.training.trainer import mixed_precision, to_device
 
-NUM_PATCHES: Final = 32
+NUM_PATCHES: Final = 16
 """How many there are; ours to choose. At this number a pass takes seconds where a search takes minutes."""
 
 

@@ -16,7 +16,7 @@ def project(scnas, phantom_dataset):
     return scnas
 
 
-@pytest.mark.parametrize("kind", ["u_resnet", "plain_conv_unet"])
+@pytest.mark.parametrize("kind", ["u_resnet", pytest.param("plain_conv_unet", marks=pytest.mark.soak)])
 def test_a_baseline_is_trained_and_exported(project, kind):
     project("baseline", kind, "-o", project.folder / "genotype.json", "--seed", "3")
     project("train", "--genotype", project.folder / "genotype.json", "--stem-channels", "4",

@@ -23,6 +23,7 @@ def test_what_to_measure_must_be_said(project):
     assert "--ops" in project.refused("bench", status=2)
 
 
+@pytest.mark.soak
 def test_costs_are_measured_searched_with_and_verified(project):
     bench = project("bench", "--ops", "--engine", "openvino", "--threads", "1", "--stem-channels", "8")
     assert "conv_3x3x3 x 4" in bench.stdout
@@ -43,6 +44,7 @@ def test_costs_are_measured_searched_with_and_verified(project):
     assert "bench --ops" in project.refused("search", *SHORT, *budget, *wider, status=2)
 
 
+@pytest.mark.soak
 def test_a_networks_width_stays_with_its_budget(project):
     project("search", *SHORT, "--budget-gmacs", "0.05", "--stem-channels", "12")
     found = load_genotype(project.folder / "runs" / "search" / "genotype.json")
@@ -70,6 +72,7 @@ def test_what_does_not_go_together_is_refused(project):
         assert said in project.refused("search", *SHORT, *options, status=2)
 
 
+@pytest.mark.soak
 def test_a_resumed_search_keeps_its_budget(project):
     project("search", *SHORT, "--budget-gmacs", "0.2")
     assert "--budget-gmacs" in project.refused("search", "--resume", "--budget-gmacs", "0.1", status=2)

@@ -13,13 +13,20 @@ FOLDS = ("cross-validate", "--folds", "0,1", "--preset", "cpu", "--epochs", "2",
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, phantom_dataset) -> Path:
-    """The phantom's working folder; fold 0's search was killed, fold 1's has a damaged checkpoint."""
+def planned(tmp_path_factory, phantom_dataset) -> Path:
+    """The phantom's working folder."""
     folder = tmp_path_factory.mktemp("project")
     assert run("init", str(phantom_dataset.root), project=folder).returncode == 0
     settings = (folder / "scnas.toml").read_text().replace("memory_gib =", "patch_size = [24, 24, 24]\nmemory_gib =")
     (folder / "scnas.toml").write_text(settings)
     assert run("init", project=folder).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(planned) -> Path:
+    """Fold 0's search was killed, fold 1's has a damaged checkpoint."""
+    folder = planned
     search = folder / "runs" / "search-fold0"
     killed = start(*FOLDS, project=folder)
     end_when(killed, lambda: num_epochs_logged(search) >= 1, signal.SIGKILL)
@@ -41,6 +48,7 @@ def first(project):
     return result, json.loads(result.stdout)
 
 
+@pytest.mark.soak
 def test_a_killed_fold_resumes_and_ends_while_the_other_fails(first, project):
     result, report = first
     assert result.returncode == 1
@@ -52,6 +60,7 @@ def test_a_killed_fold_resumes_and_ends_while_the_other_fails(first, project):
     assert [case["case_id"] for case in scored["cases"]]
 
 
+@pytest.mark.soak
 def test_the_failing_fold_is_named_with_its_reason(first, project):
     _, report = first
     (failure,) = report["failures"]
@@ -61,6 +70,7 @@ def test_the_failing_fold_is_named_with_its_reason(first, project):
     assert (project / "runs" / "cross-validation" / "fold1.log").read_text().strip().endswith(failure["message"])
 
 
+@pytest.mark.soak
 def test_called_again_only_the_unfinished_fold_runs(first, project):
     finished = {path: path.stat().st_mtime_ns for path in (project / "runs" / "train-fold0").iterdir()}
     shutil.rmtree(project / "runs" / "search-fold1")
@@ -76,12 +86,14 @@ def test_called_again_only_the_unfinished_fold_runs(first, project):
     assert "front" in result.stdout
 
 
+@pytest.mark.soak
 def test_other_settings_are_refused_before_anything_runs(first, project):
     result = run(*FOLDS[:-1], "7", project=project)
     assert result.returncode == 2
     assert "steps_per_epoch 7" in result.stderr
 
 
+@pytest.mark.soak
 def test_ctrl_c_saves_what_is_running_and_says_how_to_go_on(project):
     stopped = start("cross-validate", "--folds", "2", "--preset", "cpu", "--epochs", "90", project=project)
     search = project / "runs" / "search-fold2"
@@ -93,5 +105,5 @@ def test_ctrl_c_saves_what_is_running_and_says_how_to_go_on(project):
 
 
 @pytest.mark.parametrize("folds", ["5", "first", ""])
-def test_there_are_folds_0_to_4(project, folds):
-    assert run("cross-validate", "--folds", folds, project=project).returncode == 2
+def test_there_are_folds_0_to_4(planned, folds):
+    assert run("cross-validate", "--folds", folds, project=planned).returncode == 2

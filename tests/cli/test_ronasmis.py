@@ -53,6 +53,7 @@ def test_a_study_is_segmented_at_once(searched, phantom_dataset, tmp_path):
     assert nibabel.load(tmp_path / "mask.nii.gz").shape == nibabel.load(study).shape
 
 
+@pytest.mark.soak
 def test_the_found_network_can_be_trained_anew(searched):
     searched("train", "--name", "anew", "--epochs", "1", "--steps-per-epoch", "2")
     searched("evaluate", "--name", "anew")

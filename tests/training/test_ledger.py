@@ -69,6 +69,7 @@ def test_of_several_machines_the_energy_is_not_known_and_only_the_main_process_w
     assert CostMeter(begun, several).save().cpu_joules is None
 
 
+@pytest.mark.soak
 def test_an_interrupted_and_resumed_run_has_two_sittings(project):
     folder = project / "runs" / "search"
     arguments = ("search", "--preset", "cpu", "--epochs", "4", "--steps-per-epoch", "2")

@@ -60,6 +60,7 @@ def test_a_resumed_search_finds_the_same_genotype(project, kind):
     assert whole.provenance.final_entropy == killed.provenance.final_entropy
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_the_step_and_says_how_to_go_on(project, number):
     folder = project / "runs" / f"train-{number.name}"
