@@ -4,17 +4,15 @@ Legend: B batch, C channels, X Y Z voxels in NIfTI order.
 """
 
 from math import prod
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from scnas_deploy.export.onnx import INPUT, OPSET, OUTPUT
 from scnas_deploy.extras import require
-from scnas_deploy.networks.costs import DILATIONS, Place, grid_at, sum_place
-from scnas_deploy.networks.genotype import Operation
+from scnas_deploy.networks.costs import Place, grid_at, sum_place
+from scnas_deploy.networks.genotype import ACTIVATED, DILATIONS, Operation
 from scnas_deploy.types import Shape3
-
-_ACTIVATED: Final = frozenset({Operation.CONV, *DILATIONS})
 
 
 class OpGraph:
@@ -108,7 +106,7 @@ def repeated(place: Place, patch_size: Shape3, copies: int) -> bytes:
     if is_chain(place):
         oldest = before = state
         for _ in range(copies):
-            source = graph.activate(state) if place.part in _ACTIVATED else state
+            source = graph.activate(state) if place.part in ACTIVATED else state
             results = [oldest] if place.part == "sum" else _run(graph, place, source)
             oldest, before, state = before, state, _sum(graph, [state, before, *results])
         return graph.finish(state)
@@ -132,7 +130,7 @@ def company(place: Place) -> tuple[list[Place], int]:
     if place.part == "projection":
         return [], 1
     activation = sum_place(place.from_level, place.in_channels).model_copy(update={"part": "activation"})
-    active = place.part in _ACTIVATED or not is_chain(place)
+    active = place.part in ACTIVATED or not is_chain(place)
     return [activation] if active else [], place.count + int(is_chain(place))
 
 

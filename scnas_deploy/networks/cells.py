@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from scnas_deploy.networks import kernels
-from scnas_deploy.networks.genotype import EDGES, NUM_INPUTS, NUM_NODES, CellType, Operation
-from scnas_deploy.networks.operations import DILATIONS, NEGATIVE_SLOPE, PARAMETER_FREE, ConvNorm, make_operation
+from scnas_deploy.networks.genotype import DILATIONS, EDGES, NUM_INPUTS, NUM_NODES, PARAMETER_FREE, CellType, Operation
+from scnas_deploy.networks.operations import NEGATIVE_SLOPE, ConvNorm, make_operation
 
 
 @dataclass(frozen=True, slots=True)

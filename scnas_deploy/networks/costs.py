@@ -13,14 +13,12 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.errors import FormatError
 from scnas_deploy.files import write_text
-from scnas_deploy.networks.genotype import EDGES, LAYOUT, NUM_NODES, CellType, Operation, ScnasCells
+from scnas_deploy.networks.genotype import DILATIONS, EDGES, LAYOUT, NUM_NODES, CellType, Operation, ScnasCells
 from scnas_deploy.types import Shape3
 
 NUM_LEVELS: Final = 4
 MOST_MERGED: Final = NUM_NODES
 """Dense convolutions that can leave one state, at most: a cell's input feeds every node."""
-
-DILATIONS: Final[dict[Operation, int]] = {Operation.SEPARABLE_2: 2, Operation.SEPARABLE_3: 3, Operation.SEPARABLE_4: 4}
 
 Part = Operation | Literal["activation", "sum", "projection", "skeleton"]
 """An operation alone; the LeakyReLU of a state; one of a node's additions; the projection of a cell's input; and a

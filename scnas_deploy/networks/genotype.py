@@ -7,7 +7,7 @@ and four intermediate nodes, one operation an edge; node j sums its j + 2 incomi
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -33,6 +33,15 @@ class Operation(StrEnum):
     AVERAGE_POOL = "average_pool_3x3x3"
     IDENTITY = "identity"
     ZERO = "zero"
+
+
+DILATIONS: Final = {Operation.SEPARABLE_2: 2, Operation.SEPARABLE_3: 3, Operation.SEPARABLE_4: 4}
+
+PARAMETER_FREE: Final = frozenset({Operation.MAX_POOL, Operation.AVERAGE_POOL, Operation.IDENTITY})
+"""Operations whose result depends on the source alone."""
+
+ACTIVATED: Final = frozenset({Operation.CONV, *DILATIONS})
+"""Operations that take the activated state."""
 
 
 class CellType(StrEnum):

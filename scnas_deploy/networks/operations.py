@@ -15,17 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from scnas_deploy.networks import kernels
-from scnas_deploy.networks.genotype import Operation
+from scnas_deploy.networks.genotype import DILATIONS, Operation
 
 NEGATIVE_SLOPE: Final = 0.01
-
-DILATIONS: Final = {Operation.SEPARABLE_2: 2, Operation.SEPARABLE_3: 3, Operation.SEPARABLE_4: 4}
-
-PARAMETER_FREE: Final = frozenset({Operation.MAX_POOL, Operation.AVERAGE_POOL, Operation.IDENTITY})
-"""Operations whose result depends on the source alone."""
-
-ACTIVATED: Final = frozenset({Operation.CONV, *DILATIONS})
-"""Operations that take the activated state."""
 
 
 class InstanceNorm(nn.InstanceNorm3d):

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.costs import (
-    DILATIONS,
     MOST_MERGED,
     SKELETON,
     Costs,
@@ -30,15 +29,17 @@ from scnas_deploy.networks.costs import (
     sum_place,
 )
 from scnas_deploy.networks.genotype import (
+    ACTIVATED,
+    DILATIONS,
     EDGES,
     NUM_INPUTS,
     NUM_NODES,
+    PARAMETER_FREE,
     CellType,
     Operation,
     ScnasArchitecture,
     ScnasCells,
 )
-from scnas_deploy.networks.operations import ACTIVATED, PARAMETER_FREE
 from scnas_deploy.types import Shape3
 
 PlaceCost = Callable[[Place], float]

@@ -12,9 +12,17 @@ from math import prod
 import torch
 from torch import Tensor
 
-from scnas_deploy.networks.costs import DILATIONS, grid_at
-from scnas_deploy.networks.genotype import EDGES, LAYOUT, NUM_INPUTS, NUM_NODES, CellType, Operation
-from scnas_deploy.networks.operations import PARAMETER_FREE
+from scnas_deploy.networks.costs import grid_at
+from scnas_deploy.networks.genotype import (
+    DILATIONS,
+    EDGES,
+    LAYOUT,
+    NUM_INPUTS,
+    NUM_NODES,
+    PARAMETER_FREE,
+    CellType,
+    Operation,
+)
 from scnas_deploy.search.expected_cost import any_of
 from scnas_deploy.types import Shape3
 

@@ -13,8 +13,8 @@ from torch.nn.functional import leaky_relu
 from scnas_deploy.networks import kernels
 from scnas_deploy.networks.cells import CellPlace
 from scnas_deploy.networks.chain import UChain
-from scnas_deploy.networks.genotype import EDGES, NUM_INPUTS, NUM_NODES, CellType, Operation
-from scnas_deploy.networks.operations import ACTIVATED, NEGATIVE_SLOPE, make_operation
+from scnas_deploy.networks.genotype import ACTIVATED, EDGES, NUM_INPUTS, NUM_NODES, CellType, Operation
+from scnas_deploy.networks.operations import NEGATIVE_SLOPE, make_operation
 from scnas_deploy.search.sampling import CellDraw, EdgeDraw
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from scnas_deploy.networks.genotype import Operation
-from scnas_deploy.networks.operations import PARAMETER_FREE, make_operation
+from scnas_deploy.networks.genotype import PARAMETER_FREE, Operation
+from scnas_deploy.networks.operations import make_operation
 
 
 @pytest.mark.parametrize("stride", [1, 2])

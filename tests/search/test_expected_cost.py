@@ -7,7 +7,6 @@ import torch
 
 from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.costs import (
-    DILATIONS,
     SKELETON,
     activation_place,
     node_channels,
@@ -16,8 +15,7 @@ from scnas_deploy.networks.costs import (
     skeleton_place,
     sum_place,
 )
-from scnas_deploy.networks.genotype import EDGES, LAYOUT, NUM_NODES, CellType, Operation
-from scnas_deploy.networks.operations import PARAMETER_FREE
+from scnas_deploy.networks.genotype import DILATIONS, EDGES, LAYOUT, NUM_NODES, PARAMETER_FREE, CellType, Operation
 from scnas_deploy.search.expected_cost import any_of, expected_gmacs, expected_ms, how_many, one_hot
 from scnas_deploy.search.random import random_architecture
 from tests.search.costs import made_up_costs
