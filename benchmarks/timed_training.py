@@ -1,0 +1,116 @@
+"""Training an architecture for a number of seconds on one core, and scoring it on the held-out cases of fold 0."""
+
+import dataclasses
+import os
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import Queue, get_context
+from pathlib import Path
+
+import torch
+
+from scnas_deploy.data.check import check_dataset
+from scnas_deploy.data.dataset import Dataset
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.data.planning import default_channels, default_labels, make_plan
+from scnas_deploy.inference.engines.pytorch import TorchEngine
+from scnas_deploy.networks.genotype import Architecture
+from scnas_deploy.project import Project
+from scnas_deploy.training.evaluation import Evaluation, Evaluator
+from scnas_deploy.training.folds import fold_split
+from scnas_deploy.training.loop import Task
+from scnas_deploy.training.prepared import PreparedCases
+from scnas_deploy.training.run import build_network
+from scnas_deploy.training.trainer import PRESETS, TrainingTask
+
+FOLD = 0
+WARM_UP_STEPS = 4
+NUM_TIMED_STEPS = 8
+MOST_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to."""
+
+    num_steps: int
+    seconds: float
+    evaluation: Evaluation
+
+
+def plan_of(dataset: Dataset) -> Plan:
+    """The plan that `scnas init` makes without settings of the user."""
+    project = Project(
+        name=dataset.root.name,
+        dataset=dataset.root,
+        labels=default_labels(dataset),
+        channels=default_channels(dataset),
+    )
+    return make_plan(dataset, check_dataset(dataset).fingerprint(), project)
+
+
+def one_process_a_core() -> ProcessPoolExecutor:
+    """Processes of one thread that keep to a core each, so that trainings side by side do not disturb each other."""
+    context = get_context("spawn")
+    free = context.Queue()
+    cores = sorted(os.sched_getaffinity(0))
+    for core in cores:
+        free.put(core)
+    return ProcessPoolExecutor(len(cores), mp_context=context, initializer=_take_core, initargs=(free,))
+
+
+def _take_core(free: Queue) -> None:
+    os.sched_setaffinity(0, {free.get()})
+    torch.set_num_threads(1)
+
+
+def train(
+    name: str, architecture: Architecture, dataset: Dataset, plan: Plan, cache: Path, *, seconds: float, seed: int
+) -> Outcome:
+    """Train for so many seconds: as many steps as a few timed ones say, with a rate that decays over them."""
+    split = fold_split([case.id for case in dataset.cases], FOLD)
+    cases = PreparedCases(dataset, plan, cache)
+    training, validation = cases.load(split.training), cases.load(split.validation)
+    base = dataclasses.replace(PRESETS["cpu"], stem_channels=architecture.stem_channels, seed=seed)
+
+    def task_of(num_steps: int) -> TrainingTask:
+        epochs = min(MOST_EPOCHS, num_steps)
+        config = dataclasses.replace(base, num_epochs=epochs, steps_per_epoch=num_steps // epochs)
+        return TrainingTask(build_network(architecture, plan, seed=seed), config, plan, training, validation)
+
+    trial = task_of(WARM_UP_STEPS + NUM_TIMED_STEPS)
+    task = task_of(max(1, int(seconds / _seconds_a_step(trial))))
+    num_steps, spent = _run(task, seconds)
+    evaluator = Evaluator(dataset, plan, TorchEngine(task.network), name)
+    evaluation = evaluator.evaluate(split.validation, fold=FOLD)
+    print(f"{name}: {num_steps} steps in {spent:.0f} s, Dice {evaluation.mean_foreground():.4f}", flush=True)
+    return Outcome(num_steps, spent, evaluation)
+
+
+def _seconds_a_step(task: Task) -> float:
+    task.begin(0, WARM_UP_STEPS + NUM_TIMED_STEPS)
+    times = [_timed(task.step, number) for number in range(WARM_UP_STEPS + NUM_TIMED_STEPS)]
+    return statistics.median(times[WARM_UP_STEPS:])
+
+
+def _timed(action: Callable[[int], object], number: int) -> float:
+    started = time.monotonic()
+    action(number)
+    return time.monotonic() - started
+
+
+def _run(task: Task, seconds: float) -> tuple[int, float]:
+    """Step until the schedule ends or the time is over; validation at the end of an epoch is not training."""
+    total = task.num_epochs * task.steps_per_epoch
+    task.begin(0, total)
+    spent = 0.0
+    for number in range(total):
+        spent += _timed(task.step, number)
+        if (number + 1) % task.steps_per_epoch == 0:
+            task.finish_epoch(number // task.steps_per_epoch, 0.0)
+        if spent > 1.05 * seconds:
+            return number + 1, spent
+    return total, spent
