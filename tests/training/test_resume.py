@@ -20,13 +20,16 @@ SHORT = {
 }
 
 
-@pytest.fixture(scope="module")
-def project(project) -> Path:
-    """The working folder with one uninterrupted run of each kind."""
-    for kind in SHORT:
+KINDS = ["search", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("ronasmis", "train"))]
+
+
+def whole(project: Path, kind: str) -> Path:
+    """The folder of an uninterrupted run."""
+    folder = project / "runs" / f"{kind}-whole"
+    if not folder.exists():
         result = run(*command(kind, "whole"), project=project)
         assert result.returncode == 0, result.stderr
-    return project
+    return folder
 
 
 def command(kind: str, name: str) -> tuple[str, ...]:
@@ -39,25 +42,24 @@ def resume(project: Path, kind: str, name: str, *options: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("kind", list(SHORT))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_run_resumes_to_the_same_bits(project, kind):
     folder = project / "runs" / f"{kind}-killed"
     process = start(*command(kind, "killed"), project=project)
     end_when(process, lambda: num_epochs_logged(folder) >= 2, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     resume(project, kind, "killed")
-    assert_same_run(folder, project / "runs" / f"{kind}-whole")
+    assert_same_run(folder, whole(project, kind))
+    if kind != "train":
+        assert_same_genotype(folder, whole(project, kind))
 
 
-@pytest.mark.parametrize("kind", ["search", "ronasmis"])
-def test_a_resumed_search_finds_the_same_genotype(project, kind):
-    whole, killed = (
-        load_genotype(project / "runs" / f"{kind}-{name}" / "genotype.json") for name in ("whole", "killed")
-    )
-    assert whole.architecture == killed.architecture
-    assert whole.budget == killed.budget
-    assert whole.budget is None or whole.budget.measured <= 0.02
-    assert whole.provenance.final_entropy == killed.provenance.final_entropy
+def assert_same_genotype(first: Path, second: Path) -> None:
+    ours, theirs = (load_genotype(folder / "genotype.json") for folder in (first, second))
+    assert ours.architecture == theirs.architecture
+    assert ours.budget == theirs.budget
+    assert ours.budget is None or ours.budget.measured <= 0.02
+    assert ours.provenance.final_entropy == theirs.provenance.final_entropy
 
 
 @pytest.mark.soak
@@ -69,17 +71,19 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(project, number):
     assert process.returncode == 130
     assert f"scnas train --resume --name train-{number.name}" in err
     resume(project, "train", number.name)
-    assert_same_run(folder, project / "runs" / "train-whole")
+    assert_same_run(folder, whole(project, "train"))
 
 
 def test_a_started_run_is_not_overwritten(project):
-    result = run(*command("train", "whole"), project=project)
+    whole(project, "search")
+    result = run(*command("search", "whole"), project=project)
     assert result.returncode == 2
     assert "--resume" in result.stderr
 
 
 def test_a_resumed_run_takes_no_other_settings(project):
-    result = run("train", "--resume", "--name", "train-whole", "--seed", "3", project=project)
+    whole(project, "search")
+    result = run("search", "--resume", "--name", "search-whole", "--seed", "3", project=project)
     assert result.returncode == 2
     assert "--seed" in result.stderr
 
@@ -99,4 +103,4 @@ def test_killed_again_and_again_at_any_moment_a_run_still_ends_the_same(project,
         else:
             shutil.rmtree(folder, ignore_errors=True)
     resume(project, kind, "often")
-    assert_same_run(folder, project / "runs" / f"{kind}-whole")
+    assert_same_run(folder, whole(project, kind))
