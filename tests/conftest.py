@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from demo.phantom import draw_dataset
 from scnas_deploy.data.check import check_dataset
@@ -82,7 +83,7 @@ class ExportedPhantom:
 def exported(
     tmp_path_factory: pytest.TempPathFactory, phantom_dataset: Dataset, phantom_plan: Plan, varied_genotype: Genotype
 ) -> ExportedPhantom:
-    """Export once for all tests: the exporter takes most of a minute's quarter."""
+    """Export once for all tests and test processes: the exporter takes most of a minute's half."""
     from scnas_deploy.data.check import load_case
     from scnas_deploy.data.preprocess import prepare
     from scnas_deploy.export.package import Description, export_package
@@ -99,8 +100,12 @@ def exported(
         measured_dice=MeasuredDice(num_cases=2, fold=0, by_label={"front": 0.5, "back": 0.5}),
         training=TrainingRecord(preset="cpu", fold=0, seed=1),
     )
-    target = tmp_path_factory.mktemp("package") / "phantom.scnas"
-    export_package(network, at_width(varied_genotype, 4, phantom_plan), phantom_plan, patches, description, target)
+    base = tmp_path_factory.getbasetemp()
+    target = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "phantom.scnas"
+    with FileLock(target.with_suffix(".lock")):
+        if not target.exists():
+            genotype = at_width(varied_genotype, 4, phantom_plan)
+            export_package(network, genotype, phantom_plan, patches, description, target)
     return ExportedPhantom(target, network, patches)
 
 
