@@ -1,12 +1,14 @@
 """Is what the search found better than what nobody searched? Trained for the same seconds, at the same measured cost.
 
 Compares: a found genotype, random genotypes of the space it was searched in, the paper's 3D U-ResNet and nnU-Net's
-PlainConvUNet, each as wide as takes the same milliseconds a patch on OpenVINO, each trained by the same trainer for
-the same seconds on one core of this machine, each evaluated on the held-out cases of fold 0. Differences from the
-found genotype carry 95 % paired bootstrap intervals over the cases.
+PlainConvUNet, each at the width whose measured time a patch on OpenVINO comes nearest to a target, each trained by the
+same trainer for the same seconds of a core of this machine, each evaluated on the held-out cases of fold 0.
+Differences from the found genotype carry 95 % paired bootstrap intervals over the cases; of several seeds, a case's
+scores are averaged first, and their spread is printed.
 
-Does not prove: what longer training would give; how much one training differs from the next (see --seeds); anything
-of other datasets. The found genotype has cost a search on the training cases of fold 0, the others have not.
+Does not prove: what longer training would give; anything of other datasets. Widths are multiples of four, so that
+costs are equal only to about a tenth; they are printed. The found genotype has cost a search on the training cases of
+fold 0, the others have not.
 """
 
 import argparse
@@ -14,19 +16,19 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timed_training import Outcome, one_process_a_core, plan_of, train
+from benchmarks.timed_training import Job, Outcome, one_process_a_core, outcome_of, plan_of
 from scnas_deploy.data.dataset import Dataset, read_dataset
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.export.onnx import export_onnx
 from scnas_deploy.inference.engines.openvino import OpenVinoEngine
 from scnas_deploy.inference.latency import latencies_ms, noise_patch
-from scnas_deploy.networks.complexity import count
+from scnas_deploy.networks.complexity import count, nearest_width
 from scnas_deploy.networks.genotype import (
     Architecture,
     Genotype,
@@ -36,14 +38,17 @@ from scnas_deploy.networks.genotype import (
     load_genotype,
 )
 from scnas_deploy.search.random import random_architecture
-from scnas_deploy.training.comparison import compare
+from scnas_deploy.training.comparison import Difference, compare
+from scnas_deploy.training.evaluation import Evaluation, mean_of_known
 from scnas_deploy.training.prepared import PreparedCases
 from scnas_deploy.training.run import build_network
+
+FOUND, RANDOM = "found", "random"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One architecture at the width that costs as much as the found one."""
+    """One architecture at the width that comes nearest to the target."""
 
     name: str
     architecture: Architecture
@@ -55,10 +60,14 @@ def main() -> None:
     dataset = read_dataset(arguments.data)
     plan = plan_of(dataset)
     candidates = []
-    for candidate in make_candidates(load_genotype(arguments.genotype), arguments, plan):
-        print(f"{candidate.name}: {candidate.architecture.stem_channels} channels, {candidate.milliseconds:.1f} ms")
+    for name, architecture in architectures(load_genotype(arguments.genotype), arguments.random):
+        candidate = at_milliseconds(name, architecture, arguments.milliseconds, plan)
+        print(f"{name}: {candidate.architecture.stem_channels} channels, {candidate.milliseconds:.1f} ms", flush=True)
         candidates.append(candidate)
-    outcomes = train_all(candidates, dataset, plan, arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        results = arguments.results or Path(temporary)
+        results.mkdir(parents=True, exist_ok=True)
+        outcomes = train_all(candidates, dataset, plan, results, arguments)
     report(candidates, outcomes, arguments, plan)
 
 
@@ -68,27 +77,21 @@ def parse() -> argparse.Namespace:
     default = Path(data) / "Task04_Hippocampus" if data else None
     parser.add_argument("genotype", type=Path, help="genotype.json of a search on fold 0")
     parser.add_argument("--data", type=Path, default=default, required=default is None, help="dataset folder")
-    parser.add_argument("--stem-channels", type=int, default=16, help="width of the found genotype")
+    parser.add_argument("--milliseconds", type=float, default=100.0, help="cost of a patch to come near to")
     parser.add_argument("--seconds", type=float, default=900.0, help="training of each, on one core")
     parser.add_argument("--random", type=int, default=3, help="random genotypes")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each")
+    parser.add_argument("--results", type=Path, help="folder that keeps each training's scores, for a later call")
     return parser.parse_args()
 
 
-def make_candidates(found: Genotype, arguments: argparse.Namespace, plan: Plan) -> Iterator[Candidate]:
-    reference = found.architecture.with_stem(arguments.stem_channels)
-    target = milliseconds_of(reference, plan)
-    yield Candidate("found", reference, target)
-    for name, architecture in rivals(found, arguments.random):
-        yield at_milliseconds(name, architecture, target, plan)
-
-
-def rivals(found: Genotype, num_random: int) -> Iterator[tuple[str, Architecture]]:
+def architectures(found: Genotype, num_random: int) -> Iterator[tuple[str, Architecture]]:
+    yield FOUND, found.architecture
     searched = found.provenance.settings.get("operations", list(Operation))
     assert isinstance(searched, list)
     operations = tuple(Operation(name) for name in searched)
     for seed in range(num_random):
-        yield f"random {seed}", random_architecture(seed, 16, operations)
+        yield f"{RANDOM} {seed}", random_architecture(seed, 16, operations)
     yield "U-ResNet", UResNetArchitecture()
     yield "PlainConvUNet", PlainConvUNetArchitecture()
 
@@ -102,26 +105,19 @@ def milliseconds_of(architecture: Architecture, plan: Plan) -> float:
 
 
 def at_milliseconds(name: str, architecture: Architecture, target: float, plan: Plan) -> Candidate:
-    """The width, a multiple of four, whose measured time comes nearest; time rises with width."""
+    """The width, a multiple of four, whose measured time comes nearest."""
     measured: dict[int, float] = {}
 
-    def excess(quarter: int) -> float:
-        if quarter not in measured:
-            measured[quarter] = milliseconds_of(architecture.with_stem(4 * quarter), plan)
-        return measured[quarter] - target
+    def cost(stem_channels: int) -> float:
+        measured[stem_channels] = milliseconds_of(architecture.with_stem(stem_channels), plan)
+        return measured[stem_channels]
 
-    low, high = 1, 2
-    while excess(high) < 0:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-    best = min((low, high), key=lambda quarter: abs(excess(quarter)))
-    return Candidate(name, architecture.with_stem(4 * best), measured[best])
+    width = nearest_width(cost, target)
+    return Candidate(name, architecture.with_stem(width), measured[width])
 
 
 def train_all(
-    candidates: list[Candidate], dataset: Dataset, plan: Plan, arguments: argparse.Namespace
+    candidates: Sequence[Candidate], dataset: Dataset, plan: Plan, results: Path, arguments: argparse.Namespace
 ) -> dict[str, list[Outcome]]:
     """Outcomes of each candidate, one a seed."""
     with tempfile.TemporaryDirectory() as folder, one_process_a_core() as pool:
@@ -130,15 +126,19 @@ def train_all(
         futures: dict[str, list[Future[Outcome]]] = {candidate.name: [] for candidate in candidates}
         for seed in range(arguments.seeds):
             for candidate in candidates:
-                job = (candidate.name, candidate.architecture, dataset, plan, cache)
-                futures[candidate.name].append(pool.submit(train, *job, seconds=arguments.seconds, seed=seed))
+                job = Job(candidate.name, candidate.architecture, arguments.seconds, seed)
+                futures[candidate.name].append(pool.submit(outcome_of, job, dataset, plan, cache, results))
         return {name: [future.result() for future in started] for name, started in futures.items()}
 
 
 def report(
-    candidates: list[Candidate], outcomes: dict[str, list[Outcome]], arguments: argparse.Namespace, plan: Plan
+    candidates: Sequence[Candidate], outcomes: dict[str, list[Outcome]], arguments: argparse.Namespace, plan: Plan
 ) -> None:
-    rows = {each.name: row(each, outcomes[each.name], outcomes["found"], plan) for each in candidates}
+    rows = {each.name: row(each, outcomes[each.name], plan) for each in candidates}
+    found = averaged([outcome.evaluation for outcome in outcomes[FOUND]])
+    randoms = [outcome.evaluation for name, each in outcomes.items() if name.startswith(RANDOM) for outcome in each]
+    for name, each in outcomes.items():
+        rows[name] |= difference(found, averaged([outcome.evaluation for outcome in each]))
     print(
         f"\n{'':14} {'stem':>4} {'ms':>6} {'GMAC':>6} {'M par':>6} {'steps':>6} {'s':>5} {'Dice':>7}  minus found, 95 %"
     )
@@ -147,10 +147,10 @@ def report(
             f"{name:14} {figures['stem']:4} {figures['ms']:6.1f} {figures['gmacs']:6.2f} {figures['parameters']:6.2f} "
             f"{figures['steps']:6.0f} {figures['seconds']:5.0f} {figures['dice']:7.4f}  {in_words(figures)}"
         )
-    randoms = [figures["dice"] for name, figures in rows.items() if name.startswith("random")]
+    of_randoms = difference(found, averaged(randoms))
+    print(f"{'mean of random':14} {'':38} {averaged(randoms).mean_foreground():7.4f}  {in_words(of_randoms)}")
     result = {
-        "found_minus_best_random": round(rows["found"]["dice"] - max(randoms), 4),
-        "found_minus_mean_random": round(rows["found"]["dice"] - statistics.mean(randoms), 4),
+        "random_minus_found": of_randoms,
         "seconds": arguments.seconds,
         "seeds": arguments.seeds,
         "rows": rows,
@@ -158,13 +158,11 @@ def report(
     print(json.dumps(result))
 
 
-def row(candidate: Candidate, outcomes: list[Outcome], found: list[Outcome], plan: Plan) -> dict[str, Any]:
-    """Means over the seeds; difference and interval are those of the first seed's cases."""
+def row(candidate: Candidate, outcomes: Sequence[Outcome], plan: Plan) -> dict[str, Any]:
+    """Cost, and means over the seeds."""
     shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
     cost = count(candidate.architecture, **shape, patch_size=plan.patch_size)
     scores = [outcome.evaluation.mean_foreground() or 0.0 for outcome in outcomes]
-    difference = compare(found[0].evaluation, outcomes[0].evaluation).metrics["dice"].mean_foreground
-    assert difference is not None
     return {
         "stem": candidate.architecture.stem_channels,
         "ms": round(candidate.milliseconds, 2),
@@ -174,9 +172,26 @@ def row(candidate: Candidate, outcomes: list[Outcome], found: list[Outcome], pla
         "seconds": round(statistics.mean(outcome.seconds for outcome in outcomes), 1),
         "dice": round(statistics.mean(scores), 4),
         "dice_by_seed": [round(score, 4) for score in scores],
-        "minus_found": round(difference.difference, 4),
-        "interval": None if difference.interval is None else [round(bound, 4) for bound in difference.interval],
     }
+
+
+def averaged(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The mean Dice of several evaluations of the same cases; of their other scores, the first's."""
+    first = evaluations[0]
+    cases = []
+    for number, case in enumerate(first.cases):
+        others = [evaluation.cases[number].dice for evaluation in evaluations]
+        dice = {label: mean_of_known([scores[label] for scores in others]) for label in first.labels}
+        cases.append(case.model_copy(update={"dice": dice}))
+    return first.model_copy(update={"cases": tuple(cases)})
+
+
+def difference(found: Evaluation, other: Evaluation) -> dict[str, Any]:
+    """What another network's Dice is above the found one's, with its interval over the cases."""
+    compared: Difference | None = compare(found, other).metrics["dice"].mean_foreground
+    assert compared is not None
+    interval = None if compared.interval is None else [round(bound, 4) for bound in compared.interval]
+    return {"minus_found": round(compared.difference, 4), "interval": interval}
 
 
 def in_words(figures: dict[str, Any]) -> str:

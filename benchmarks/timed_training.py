@@ -16,6 +16,8 @@ from scnas_deploy.data.check import check_dataset
 from scnas_deploy.data.dataset import Dataset
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.data.planning import default_channels, default_labels, make_plan
+from scnas_deploy.documents import Frozen, read_document, to_json
+from scnas_deploy.files import write_text
 from scnas_deploy.inference.engines.pytorch import TorchEngine
 from scnas_deploy.networks.genotype import Architecture
 from scnas_deploy.project import Project
@@ -33,7 +35,23 @@ MOST_EPOCHS = 20
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Job:
+    """What to train, and for how long."""
+
+    name: str
+    architecture: Architecture
+    seconds: float
+    """Of the core's time, which other programs on it do not shorten."""
+    seed: int
+
+    @property
+    def file_name(self) -> str:
+        """Where its outcome is kept."""
+        architecture = self.architecture
+        return f"{architecture.structure_hash[:12]}-{architecture.stem_channels}-{self.seconds:g}s-{self.seed}.json"
+
+
+class Outcome(Frozen):
     """What a training came to."""
 
     num_steps: int
@@ -67,27 +85,36 @@ def _take_core(free: Queue) -> None:
     torch.set_num_threads(1)
 
 
-def train(
-    name: str, architecture: Architecture, dataset: Dataset, plan: Plan, cache: Path, *, seconds: float, seed: int
-) -> Outcome:
+def outcome_of(job: Job, dataset: Dataset, plan: Plan, cache: Path, results: Path) -> Outcome:
+    """Train and score a network, or read what came of it before."""
+    path = results / job.file_name
+    if path.is_file():
+        outcome = read_document(path, Outcome, made_by="this benchmark")
+    else:
+        outcome = train(job, dataset, plan, cache)
+        write_text(path, to_json(outcome))
+    dice = outcome.evaluation.mean_foreground()
+    print(f"{job.name}: {outcome.num_steps} steps in {outcome.seconds:.0f} s, Dice {dice:.4f}", flush=True)
+    return outcome
+
+
+def train(job: Job, dataset: Dataset, plan: Plan, cache: Path) -> Outcome:
     """Train for so many seconds: as many steps as a few timed ones say, with a rate that decays over them."""
     split = fold_split([case.id for case in dataset.cases], FOLD)
     cases = PreparedCases(dataset, plan, cache)
     training, validation = cases.load(split.training), cases.load(split.validation)
-    base = dataclasses.replace(PRESETS["cpu"], stem_channels=architecture.stem_channels, seed=seed)
+    base = dataclasses.replace(PRESETS["cpu"], stem_channels=job.architecture.stem_channels, seed=job.seed)
 
     def task_of(num_steps: int) -> TrainingTask:
         epochs = min(MOST_EPOCHS, num_steps)
         config = dataclasses.replace(base, num_epochs=epochs, steps_per_epoch=num_steps // epochs)
-        return TrainingTask(build_network(architecture, plan, seed=seed), config, plan, training, validation)
+        return TrainingTask(build_network(job.architecture, plan, seed=job.seed), config, plan, training, validation)
 
     trial = task_of(WARM_UP_STEPS + NUM_TIMED_STEPS)
-    task = task_of(max(1, int(seconds / _seconds_a_step(trial))))
-    num_steps, spent = _run(task, seconds)
-    evaluator = Evaluator(dataset, plan, TorchEngine(task.network), name)
-    evaluation = evaluator.evaluate(split.validation, fold=FOLD)
-    print(f"{name}: {num_steps} steps in {spent:.0f} s, Dice {evaluation.mean_foreground():.4f}", flush=True)
-    return Outcome(num_steps, spent, evaluation)
+    task = task_of(max(1, int(job.seconds / _seconds_a_step(trial))))
+    num_steps, spent = _run(task, job.seconds)
+    evaluation = Evaluator(dataset, plan, TorchEngine(task.network), job.name).evaluate(split.validation, fold=FOLD)
+    return Outcome(num_steps=num_steps, seconds=spent, evaluation=evaluation)
 
 
 def _seconds_a_step(task: Task) -> float:
@@ -97,9 +124,9 @@ def _seconds_a_step(task: Task) -> float:
 
 
 def _timed(action: Callable[[int], object], number: int) -> float:
-    started = time.monotonic()
+    started = time.process_time()
     action(number)
-    return time.monotonic() - started
+    return time.process_time() - started
 
 
 def _run(task: Task, seconds: float) -> tuple[int, float]:

@@ -16,8 +16,16 @@ from scnas_deploy.data.check import check_dataset
 from scnas_deploy.data.dataset import Dataset, read_dataset
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.data.planning import default_channels, default_labels, make_plan
-from scnas_deploy.networks.genotype import CellType, Genotype, Operation, Provenance, ScnasArchitecture, ScnasCells
-from scnas_deploy.project import PlanSettings, Project
+from scnas_deploy.networks.genotype import (
+    NUM_EDGES,
+    CellType,
+    Genotype,
+    Operation,
+    Provenance,
+    ScnasArchitecture,
+    ScnasCells,
+)
+from scnas_deploy.project import PlanSettings, Project, save_project
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes share the cores; their threads would wait in turns
@@ -43,17 +51,25 @@ def phantom_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return read_dataset(draw_dataset(tmp_path_factory.mktemp("phantom"), num_cases=10))
 
 
-@pytest.fixture(scope="session")
-def phantom_plan(phantom_dataset: Dataset) -> Plan:
-    """The phantom's plan with a small patch."""
+def plan_phantom(folder: Path, dataset: Dataset, size: int = 24) -> Plan:
+    """Leave a working folder as `scnas init` does when the user has set a patch of size^3 voxels."""
     project = Project(
-        name="Phantom",
-        dataset=phantom_dataset.root,
-        labels=default_labels(phantom_dataset),
-        channels=default_channels(phantom_dataset),
-        plan=PlanSettings(patch_size=(24, 24, 24)),
+        name=dataset.name,
+        dataset=dataset.root,
+        labels=default_labels(dataset),
+        channels=default_channels(dataset),
+        plan=PlanSettings(patch_size=(size, size, size)),
     )
-    return make_plan(phantom_dataset, check_dataset(phantom_dataset).fingerprint(), project)
+    plan = make_plan(dataset, check_dataset(dataset).fingerprint(), project)
+    save_project(folder, project)
+    plan.save(folder / "plan.json")
+    return plan
+
+
+@pytest.fixture(scope="session")
+def phantom_plan(tmp_path_factory: pytest.TempPathFactory, phantom_dataset: Dataset) -> Plan:
+    """The phantom's plan with a small patch."""
+    return plan_phantom(tmp_path_factory.mktemp("planned"), phantom_dataset)
 
 
 def make_genotype(cell: tuple[Operation, ...], stem_channels: int = 4) -> Genotype:
@@ -65,9 +81,9 @@ def make_genotype(cell: tuple[Operation, ...], stem_channels: int = 4) -> Genoty
 
 @pytest.fixture(scope="session")
 def varied_genotype() -> Genotype:
-    """A narrow genotype that holds each of the eight operations."""
-    operations = [*Operation, Operation.CONV, *list(Operation)[:5]]
-    return make_genotype(tuple(operations))
+    """A narrow genotype that holds each of the eight operations; its other edges are empty, for the exporter's sake."""
+    fed = [*Operation, Operation.ZERO, Operation.CONV]  # the last node too has an edge
+    return make_genotype((*fed, *[Operation.ZERO] * (NUM_EDGES - len(fed))))
 
 
 @dataclass(frozen=True)

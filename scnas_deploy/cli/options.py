@@ -1,14 +1,11 @@
 """Options that several commands share, and what they open."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from scnas_deploy.cli.console import note
 
 if TYPE_CHECKING:
     from scnas_deploy.data.dataset import Dataset
@@ -89,14 +86,18 @@ def refuse_with_resume(**options: object) -> None:
     """A resumed run keeps the settings it was started with."""
     from scnas_deploy.errors import ConfigError
 
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
-    if given:
+    if given := names_of_given(options):
         raise ConfigError(
             "--resume",
             expected="no settings beside it: a run goes on with those it was started with",
             found=", ".join(given),
             remedy="Leave them out, or start another run with another --name",
         )
+
+
+def names_of_given(options: Mapping[str, object]) -> list[str]:
+    """Those of the options that are not None, as they are written on the command line."""
+    return [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
 
 
 def pick_preset(option: str | None, project: str) -> str:
@@ -122,13 +123,3 @@ def require_training() -> None:
 
     modules = ("torch", "safetensors", "batchgeneratorsv2", "tensorboard")
     check_installed(*modules, extra="train", purpose="search, training and export")
-
-
-@contextmanager
-def resumable(command: str, gpus: int) -> Iterator[None]:
-    """Tell how to go on after Ctrl-C or SIGTERM; the run has been saved by then."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        note(f"Stopped and saved. Go on with: {command}" + (f" --gpus {gpus}" if gpus > 1 else ""))
-        raise

@@ -1,45 +1,21 @@
 """scnas search: find a genotype."""
 
-import dataclasses
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scnas_deploy.cli import budgets, options, processes
 from scnas_deploy.cli.console import note, say, say_json
 from scnas_deploy.cli.gap import gap_in_words
-from scnas_deploy.cli.watching import watched
+from scnas_deploy.cli.search_request import Betas, Sampling, SearchRequest, TauSchedule
+from scnas_deploy.cli.started_run import StartedRun, begin, config_of, take_up
 
 if TYPE_CHECKING:
     from scnas_deploy.networks.genotype import Genotype, ScnasArchitecture
     from scnas_deploy.search.config import SearchConfig
     from scnas_deploy.search.ronasmis_config import RonasmisConfig
-    from scnas_deploy.training.runs import RunFolder, RunRecord
-
-
-class Sampling(StrEnum):
-    """How many operations an edge executes in a step."""
-
-    TWO = "two"
-    TOP2 = "top2"
-    ONE = "one"
-    FULL = "full"
-
-
-class Betas(StrEnum):
-    """The readings of "(0.1, 0.001)"."""
-
-    COMPLEMENT = "complement"
-    LITERAL = "literal"
-
-
-class TauSchedule(StrEnum):
-    """How the temperature falls."""
-
-    LINEAR = "linear"
-    EXPONENTIAL = "exponential"
+    from scnas_deploy.training.runs import RunFolder
 
 
 def search(
@@ -74,130 +50,46 @@ def search(
     settings, dataset = options.open_project(project)
     run = options.run_folder(project, name)
     processes.spread(gpus)
-    from scnas_deploy.search.config import BETAS
-    from scnas_deploy.search.run import search as run_search
-    from scnas_deploy.training.folds import fold_split
-    from scnas_deploy.training.prepared import PreparedCases
-
-    overrides = {"num_epochs": epochs, "steps_per_epoch": steps_per_epoch}
-    of_scnas = {
-        "sampling": None if sampling is None else sampling.value,
-        "weight_betas": None if betas is None else BETAS[betas],
-        "tau_schedule": None if tau is None else tau.value,
-        "checkpointing": checkpointing or None,
-    }
     budget = budgets.BudgetOptions(budget_gmacs, budget_bytes, budget_ms, costs, stem_channels)
-
-    def start() -> None:
-        if resume:
-            options.refuse_with_resume(
-                space=space, preset=preset, fold=fold, seed=seed, **overrides, **of_scnas, **budget.given()
-            )
-            world.check_batch(_config_of(run.record()).batch_size)
-            return
-        chosen = options.pick_preset(preset, settings.search.preset)
-        searched = space or options.Space.SCNAS
-        if searched is options.Space.RONASMIS:
-            of_papers = {"sampling": sampling, "betas": betas, "tau": tau, "checkpointing": checkpointing or None}
-            _refuse_beside_ronasmis(**of_papers, **budget.given())
-        overrides["seed"] = settings.search.seed if seed is None else seed
-        config = _config(searched, chosen, {**overrides, **of_scnas})
-        world.check_batch(config.batch_size)
-        _start(run, project, searched, chosen, settings.search.fold if fold is None else fold, config, budget)
-
+    request = SearchRequest(
+        space, preset, fold, seed, epochs, steps_per_epoch, sampling, betas, tau, checkpointing or None, budget
+    )
     with processes.joined() as world:
-        processes.on_main(world, start)
-        record, plan = run.record(), run.plan()
-        config = _config_of(record)
-        _announce(config, record.preset, record.fold)
-        cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
-        split = fold_split([case.id for case in dataset.cases], record.fold)
-        training, held_out = processes.load_split(cases, split, world)
-        with (
-            options.resumable(f"scnas search --resume --name {name}", gpus),
-            watched("Searching", run, world) as report,
-        ):
-            genotype = run_search(
-                config,
-                plan,
-                training,
-                run.path,
-                fold=record.fold,
-                resume=resume,
-                held_out=held_out,
-                progress=report,
-                world=world,
-                costs=budgets.load_run_costs(run.path),
-            )
+        begin(request, run, project, settings, resume=resume, world=world)
+        genotype = _search(take_up(run, project, dataset, world), resume=resume)
         if json:
             say_json(genotype.model_dump(mode="json", by_alias=True))
         else:
             _print(genotype, run)
 
 
-def _refuse_beside_ronasmis(**given: object) -> None:
-    """The readings of the SCNAS paper and the budgets mean nothing to the other search."""
-    from scnas_deploy.errors import ConfigError
+def _search(started: StartedRun, *, resume: bool) -> "Genotype":
+    from scnas_deploy.search.run import search as run_search
+    from scnas_deploy.training.trainer import TrainingConfig
 
-    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if names:
-        raise ConfigError(
-            "--space ronasmis",
-            expected="no settings of the SCNAS search beside it",
-            found=", ".join(names),
-            remedy="Leave them out",
+    config = config_of(started.record)
+    assert not isinstance(config, TrainingConfig)
+    _announce(config)
+    with started.watched() as report:
+        return run_search(
+            config,
+            started.plan,
+            started.training,
+            started.run.path,
+            fold=started.record.fold,
+            resume=resume,
+            held_out=started.held_out,
+            progress=report,
+            world=started.world,
+            costs=budgets.load_run_costs(started.run.path),
         )
 
 
-def _config(space: options.Space, preset: str, overrides: dict[str, Any]) -> "SearchConfig | RonasmisConfig":
-    from scnas_deploy.search.config import PRESETS
-    from scnas_deploy.search.ronasmis_config import RONASMIS_PRESETS
-
-    given = {name: value for name, value in overrides.items() if value is not None}
-    presets: dict[str, Any] = PRESETS if space is options.Space.SCNAS else RONASMIS_PRESETS
-    config: SearchConfig | RonasmisConfig = dataclasses.replace(presets[preset], **given)
-    return config
-
-
-def _config_of(record: "RunRecord") -> "SearchConfig | RonasmisConfig":
-    from scnas_deploy.search.config import SearchConfig
-    from scnas_deploy.search.ronasmis_config import RonasmisConfig
-    from scnas_deploy.training.runs import load_config
-
-    if record.space == "ronasmis":
-        return load_config(RonasmisConfig, record)
-    return load_config(SearchConfig, record)
-
-
-def _start(
-    run: "RunFolder",
-    project: Path,
-    space: options.Space,
-    preset: str,
-    fold: int,
-    config: "SearchConfig | RonasmisConfig",
-    budget: budgets.BudgetOptions,
-) -> None:
-    from scnas_deploy.data.plan import load_plan
-    from scnas_deploy.search.ronasmis_config import RonasmisConfig
-    from scnas_deploy.training.runs import RunRecord, dump_config
-
-    plan = load_plan(project / "plan.json")
-    costs = None
-    if not isinstance(config, RonasmisConfig):
-        limit, costs = budget.resolve(config.operations, plan)
-        config = dataclasses.replace(config, budget=limit)
-    record = RunRecord(kind="search", space=space.value, fold=fold, preset=preset, config=dump_config(config))
-    run.create(record, plan)
-    if costs is not None:
-        costs.save(run.path / budgets.COSTS)
-
-
-def _announce(config: "SearchConfig | RonasmisConfig", preset: str, fold: int) -> None:
+def _announce(config: "SearchConfig | RonasmisConfig") -> None:
     from scnas_deploy.networks.genotype import Operation
     from scnas_deploy.search.config import SearchConfig
 
-    note(f"Preset '{preset}', fold {fold} held out, stem {config.stem_channels} channels.")
+    note(f"Searching with a stem of {config.stem_channels} channels.")
     if not isinstance(config, SearchConfig):
         return
     if config.budget is not None:

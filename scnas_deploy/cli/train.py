@@ -9,12 +9,12 @@ import typer
 from scnas_deploy.cli import options, processes
 from scnas_deploy.cli.console import note, say
 from scnas_deploy.cli.gap import gap_in_words
-from scnas_deploy.cli.watching import watched
+from scnas_deploy.cli.started_run import NewRun, StartedRun, begin, config_of, take_up
 
 if TYPE_CHECKING:
+    from scnas_deploy.data.plan import Plan
     from scnas_deploy.networks.genotype import Genotype
-    from scnas_deploy.training.runs import RunFolder
-    from scnas_deploy.training.trainer import TrainingConfig
+    from scnas_deploy.project import Project
 
 
 def train(
@@ -43,78 +43,81 @@ def train(
     settings, dataset = options.open_project(project)
     run = options.run_folder(project, name)
     processes.spread(gpus)
-    from scnas_deploy.training.folds import fold_split
+    request = TrainRequest(genotype, preset, fold, seed, stem_channels, target_gmacs, epochs, steps_per_epoch)
+    with processes.joined() as world:
+        begin(request, run, project, settings, resume=resume, world=world)
+        _train(take_up(run, project, dataset, world), resume=resume)
+
+
+def _train(started: StartedRun, *, resume: bool) -> None:
     from scnas_deploy.training.gap import load_gap
-    from scnas_deploy.training.prepared import PreparedCases
     from scnas_deploy.training.run import train as run_train
-    from scnas_deploy.training.runs import load_config
     from scnas_deploy.training.trainer import TrainingConfig
 
-    overrides = {"seed": seed, "stem_channels": stem_channels, "num_epochs": epochs, "steps_per_epoch": steps_per_epoch}
-
-    def start() -> None:
-        if resume:
-            options.refuse_with_resume(
-                genotype=genotype, preset=preset, fold=fold, target_gmacs=target_gmacs, **overrides
-            )
-            world.check_batch(load_config(TrainingConfig, run.record()).batch_size)
-            return
-        overrides["seed"] = settings.train.seed if seed is None else seed
-        chosen = options.pick_preset(preset, settings.train.preset)
-        config = _config(chosen, overrides)
-        world.check_batch(config.batch_size)
-        held_out = settings.train.fold if fold is None else fold
-        _start(run, project, genotype, chosen, held_out, config, target_gmacs, stem_channels is not None)
-
-    with processes.joined() as world:
-        processes.on_main(world, start)
-        record, plan, found = run.record(), run.plan(), run.genotype()
-        config = load_config(TrainingConfig, record)
-        split = fold_split([case.id for case in dataset.cases], record.fold)
-        sizes = f"{len(split.training)} cases to train, {len(split.validation)} held out"
-        note(f"Preset '{record.preset}', fold {record.fold}: {sizes}.")
-        cases = PreparedCases(dataset, plan, project / ".scnas" / "cache")
-        training, validation = processes.load_split(cases, split, world)
-        with options.resumable(f"scnas train --resume --name {name}", gpus), watched("Training", run, world) as report:
-            run_train(config, found, plan, training, validation, run.path, resume=resume, progress=report, world=world)
-        say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {run.path}.")
-        gap = load_gap(run.path)
-        say(gap_in_words(gap.supernet, gap.derived, gap.retrained))
-        say("Next: scnas evaluate, then scnas export")
+    config, found, folder = config_of(started.record), started.run.genotype(), started.run.path
+    assert isinstance(config, TrainingConfig)
+    cases = (started.training, started.held_out)
+    with started.watched() as report:
+        run_train(config, found, started.plan, *cases, folder, resume=resume, progress=report, world=started.world)
+    say(f"Trained {found.num_parameters:,} parameters, {found.gmacs:.2f} GMAC a patch; weights in {folder}.")
+    gap = load_gap(folder)
+    say(gap_in_words(gap.supernet, gap.derived, gap.retrained))
+    say("Next: scnas evaluate, then scnas export")
 
 
-def _config(preset: str, overrides: dict[str, int | None]) -> "TrainingConfig":
-    from scnas_deploy.training.trainer import PRESETS
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """The options; None leaves a setting to the project or the preset."""
 
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return dataclasses.replace(PRESETS[preset], **given)  # type: ignore[arg-type]
+    genotype: Path | None
+    preset: str | None
+    fold: int | None
+    seed: int | None
+    stem_channels: int | None
+    target_gmacs: float | None
+    epochs: int | None
+    steps_per_epoch: int | None
 
+    def given(self) -> dict[str, object]:
+        """Options by name, None where one was left out."""
+        return dataclasses.asdict(self)
 
-def _start(
-    run: "RunFolder",
-    project: Path,
-    genotype: Path | None,
-    preset: str,
-    fold: int,
-    config: "TrainingConfig",
-    target_gmacs: float | None,
-    width_given: bool,
-) -> None:
-    """Begin the run. A genotype found for a budget keeps its width unless another one is asked for."""
-    from scnas_deploy.data.plan import load_plan
-    from scnas_deploy.networks.genotype import load_genotype
-    from scnas_deploy.training.run import at_cost, at_width
-    from scnas_deploy.training.runs import RunRecord, dump_config
+    def resolve(self, project: Path, settings: "Project") -> NewRun:
+        """Fill in what was left out, from the project, the preset and the genotype.
 
-    plan = load_plan(project / "plan.json")
-    found = load_genotype(genotype or project / "runs" / "search" / "genotype.json")
-    _note_origin(found, plan.dataset_fingerprint, fold)
-    if target_gmacs is not None:
-        found = at_cost(found, target_gmacs, plan)
-    elif found.budget is None or width_given:
-        found = at_width(found, config.stem_channels, plan)
-    config = dataclasses.replace(config, stem_channels=found.architecture.stem_channels)
-    run.create(RunRecord(kind="train", fold=fold, preset=preset, config=dump_config(config)), plan, found)
+        Raises:
+            ConfigError: If the preset is unknown, or the genotype does not go with the plan.
+            FormatError: If plan.json or genotype.json cannot be read.
+        """
+        from scnas_deploy.data.plan import load_plan
+        from scnas_deploy.networks.genotype import load_genotype
+        from scnas_deploy.training.runs import RunRecord, dump_config
+        from scnas_deploy.training.trainer import PRESETS
+
+        preset = options.pick_preset(self.preset, settings.train.preset)
+        fold = settings.train.fold if self.fold is None else self.fold
+        plan = load_plan(project / "plan.json")
+        found = load_genotype(self.genotype or project / "runs" / "search" / "genotype.json")
+        _note_origin(found, plan.dataset_fingerprint, fold)
+        found = self._at_width(found, PRESETS[preset].stem_channels, plan)
+        config = dataclasses.replace(
+            PRESETS[preset],
+            stem_channels=found.architecture.stem_channels,
+            seed=settings.train.seed if self.seed is None else self.seed,
+            num_epochs=self.epochs or PRESETS[preset].num_epochs,
+            steps_per_epoch=self.steps_per_epoch or PRESETS[preset].steps_per_epoch,
+        )
+        return NewRun(RunRecord(kind="train", fold=fold, preset=preset, config=dump_config(config)), plan, found)
+
+    def _at_width(self, found: "Genotype", of_preset: int, plan: "Plan") -> "Genotype":
+        """A genotype found for a budget keeps its width unless another one is asked for."""
+        from scnas_deploy.training.run import at_cost, at_width
+
+        if self.target_gmacs is not None:
+            return at_cost(found, self.target_gmacs, plan)
+        if found.budget is not None and self.stem_channels is None:
+            return found
+        return at_width(found, self.stem_channels or of_preset, plan)
 
 
 def _note_origin(genotype: "Genotype", dataset_fingerprint: str, fold: int) -> None:

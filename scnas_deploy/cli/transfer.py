@@ -18,6 +18,7 @@ def transfer(
     seed: options.SeedOption = None,
     epochs: options.EpochsOption = None,
     steps_per_epoch: options.StepsOption = None,
+    gpus: options.GpusOption = 1,
 ) -> None:
     """Plan a new task and train a found genotype's network on it from scratch.
 
@@ -26,9 +27,11 @@ def transfer(
     """
     options.require_training()
     from scnas_deploy.networks.genotype import load_genotype
+    from scnas_deploy.training.distributed import started_by_torchrun
 
     load_genotype(genotype)
-    init.init(dataset, project=project)
+    if not started_by_torchrun():  # the processes that --gpus starts find the plan made
+        init.init(dataset, project=project)
     train.train(
         project=project,
         genotype=genotype,
@@ -38,4 +41,5 @@ def transfer(
         seed=seed,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
+        gpus=gpus,
     )

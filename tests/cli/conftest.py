@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import plan_phantom
+
 SCNAS = Path(sys.executable).with_name("scnas")
 
 
@@ -47,6 +49,13 @@ def scnas(tmp_path) -> CommandLine:
     work = tmp_path / "work"
     work.mkdir()
     return CommandLine(work, tmp_path / "models")
+
+
+@pytest.fixture
+def project(scnas, phantom_dataset) -> CommandLine:
+    """The working folder holds the phantom's plan."""
+    plan_phantom(scnas.folder, phantom_dataset)
+    return scnas
 
 
 @pytest.fixture

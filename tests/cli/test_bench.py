@@ -10,15 +10,6 @@ from scnas_deploy.networks.genotype import load_genotype
 SHORT = ("--preset", "cpu", "--epochs", "1", "--steps-per-epoch", "2")
 
 
-@pytest.fixture
-def project(scnas, phantom_dataset):
-    scnas("init", phantom_dataset.root)
-    text = (scnas.folder / "scnas.toml").read_text()
-    (scnas.folder / "scnas.toml").write_text(text.replace("memory_gib =", "patch_size = [24, 24, 24]\nmemory_gib ="))
-    scnas("init")
-    return scnas
-
-
 def test_what_to_measure_must_be_said(project):
     assert "--ops" in project.refused("bench", status=2)
 
@@ -58,18 +49,6 @@ def test_a_networks_width_stays_with_its_budget(project):
     project(*train, "--stem-channels", "8", "--name", "narrow")
     narrow = load_genotype(project.folder / "runs" / "narrow" / "genotype.json")
     assert (narrow.architecture.stem_channels, narrow.budget) == (8, None)
-
-
-def test_what_does_not_go_together_is_refused(project):
-    refusals = {
-        ("--budget-gmacs", "1", "--budget-bytes", "1e6"): "one budget",
-        ("--budget-ms", "5"): "--costs",
-        ("--stem-channels", "16"): "without a budget",
-        ("--budget-gmacs", "1", "--stem-channels", "18"): "multiple of 4",
-        ("--budget-gmacs", "0.0001"): "between",
-    }
-    for options, said in refusals.items():
-        assert said in project.refused("search", *SHORT, *options, status=2)
 
 
 @pytest.mark.soak

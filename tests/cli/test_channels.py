@@ -10,15 +10,21 @@ from scnas_deploy.data.planning import default_channels, default_labels, make_pl
 from scnas_deploy.data.preprocess import prepare
 from scnas_deploy.export.package import Description, export_package
 from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
+from scnas_deploy.networks.genotype import NUM_EDGES, Operation
 from scnas_deploy.project import PlanSettings, Project
 from scnas_deploy.training.run import at_width, build_network
+from tests.conftest import make_genotype
 
 SIZE = 32
 
 
 @pytest.fixture
-def package(scnas_data, varied_genotype, tmp_path):
-    """An untrained network on the plan of four channels."""
+def package(scnas_data, tmp_path):
+    """An untrained network on the plan of four channels; one convolution a node keeps its export short."""
+    first_edges = {0, 2, 5, 9}
+    genotype = make_genotype(
+        tuple(Operation.CONV if edge in first_edges else Operation.ZERO for edge in range(NUM_EDGES))
+    )
     dataset = read_dataset(scnas_data / "TaskMS4")
     labels, channels = default_labels(dataset), default_channels(dataset)
     settings = PlanSettings(patch_size=(SIZE, SIZE, SIZE))
@@ -28,14 +34,14 @@ def package(scnas_data, varied_genotype, tmp_path):
     patches = [
         np.ascontiguousarray(image[None, :, n : n + SIZE, 40 : 40 + SIZE, 40 : 40 + SIZE]) for n in range(0, 100, 10)
     ]
-    network = build_network(varied_genotype.architecture, plan, seed=2).eval()
+    network = build_network(genotype.architecture, plan, seed=2).eval()
     description = Description(
         name="ms4",
         measured_dice=MeasuredDice(num_cases=1, fold=0, by_label={"lesion": 0.0}),
         training=TrainingRecord(preset="cpu", fold=0, seed=2),
     )
     target = tmp_path / "ms4.scnas"
-    export_package(network, at_width(varied_genotype, 4, plan), plan, patches, description, target)
+    export_package(network, at_width(genotype, 4, plan), plan, patches, description, target)
     return target
 
 

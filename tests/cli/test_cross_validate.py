@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import plan_phantom
 from tests.killing import end_when, num_epochs_logged, run, start
 
 FOLDS = ("cross-validate", "--folds", "0,1", "--preset", "cpu", "--epochs", "2", "--steps-per-epoch", "2")
@@ -16,10 +17,7 @@ FOLDS = ("cross-validate", "--folds", "0,1", "--preset", "cpu", "--epochs", "2",
 def planned(tmp_path_factory, phantom_dataset) -> Path:
     """The phantom's working folder."""
     folder = tmp_path_factory.mktemp("project")
-    assert run("init", str(phantom_dataset.root), project=folder).returncode == 0
-    settings = (folder / "scnas.toml").read_text().replace("memory_gib =", "patch_size = [24, 24, 24]\nmemory_gib =")
-    (folder / "scnas.toml").write_text(settings)
-    assert run("init", project=folder).returncode == 0
+    plan_phantom(folder, phantom_dataset)
     return folder
 
 

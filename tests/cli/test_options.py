@@ -24,6 +24,7 @@ OPTIONS = {
         "--seed",
         "--epochs",
         "--steps-per-epoch",
+        "--gpus",
     },
     "baseline": {"kind", "-o", "--output", "--project", "--target-gmacs", "--seed"},
     "evaluate": {

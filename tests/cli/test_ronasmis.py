@@ -10,6 +10,7 @@ from scnas_deploy.inference.engines.select import open_engine
 from scnas_deploy.inference.package import open_package
 from scnas_deploy.networks.genotype import load_genotype
 from tests.cli.conftest import CommandLine
+from tests.conftest import plan_phantom
 
 BRIEFLY = ("--epochs", "2", "--steps-per-epoch", "3")
 
@@ -18,10 +19,7 @@ BRIEFLY = ("--epochs", "2", "--steps-per-epoch", "3")
 def searched(tmp_path_factory, phantom_dataset) -> CommandLine:
     folder = tmp_path_factory.mktemp("ronasmis")
     scnas = CommandLine(folder, folder / "models")
-    scnas("init", phantom_dataset.root)
-    toml = folder / "scnas.toml"
-    toml.write_text(toml.read_text().replace("memory_gib =", "patch_size = [32, 32, 32]\nmemory_gib ="))
-    scnas("init")
+    plan_phantom(folder, phantom_dataset, size=32)
     result = scnas("search", "--space", "ronasmis", *BRIEFLY)
     assert "trained already" in result.stdout
     scnas("evaluate", "--name", "search")

@@ -193,7 +193,7 @@ def test_more_channels_than_described_are_found(copies):
 def test_a_mask_with_channels_is_found(copies):
     """One-hot masks and stacks of raters: taking the first channel would train on another structure."""
     rewrite(copies, "labelsTr", lambda voxels, affine: (np.stack([voxels == 2, voxels == 1], -1).astype("u1"), affine))
-    only_finding(check(copies))
+    assert "3-D mask" in only_finding(check(copies)).problem
 
 
 def test_a_damaged_image_is_found(copies):

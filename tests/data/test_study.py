@@ -71,6 +71,8 @@ def test_a_missing_channel_is_refused(tmp_path):
 
 def test_rounding_errors_are_no_other_grid():
     require_same_grid("mask", volume(AFFINE + np.diag([1e-4, 1e-4, 1e-4, 0])), volume())
+    with pytest.raises(FormatError):
+        require_same_grid("mask", volume(AFFINE + np.diag([1e-2, 0, 0, 0])), volume())
 
 
 @pytest.mark.parametrize("axis", range(3))

@@ -93,7 +93,9 @@ def test_an_engine_that_answers_the_canary_wrongly_is_refused(wrong, model, expo
 
 
 def test_an_engine_within_the_tolerance_is_taken(model):
-    check_canary(EngineFake(drift(model.package.canary, 0.005)), model.package.canary)
+    engine = EngineFake(drift(model.package.canary, 0.005))
+    check_canary(engine, model.package.canary)
+    assert engine.batches == [1]
 
 
 def test_labels_that_differ_are_refused_even_where_the_logits_are_close(model):

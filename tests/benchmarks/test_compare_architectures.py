@@ -1,0 +1,31 @@
+"""The comparison of architectures runs from trained networks to its table, on the phantom and for a second each."""
+
+import argparse
+import json
+
+import pytest
+
+from benchmarks.compare_architectures import FOUND, Candidate, architectures, report, train_all
+from scnas_deploy.networks.genotype import UResNetArchitecture
+
+
+@pytest.mark.soak
+def test_trainings_are_kept_and_compared(phantom_dataset, phantom_plan, varied_genotype, tmp_path, capfd):
+    named = dict(architectures(varied_genotype, num_random=1))
+    assert list(named) == [FOUND, "random 0", "U-ResNet", "PlainConvUNet"]
+    chosen = {FOUND: named[FOUND], "random 0": named["random 0"], "U-ResNet": UResNetArchitecture()}
+    candidates = [Candidate(name, architecture.with_stem(4), 1.0) for name, architecture in chosen.items()]
+    arguments = argparse.Namespace(seconds=1.0, seeds=2)
+    outcomes = train_all(candidates, phantom_dataset, phantom_plan, tmp_path, arguments)
+    assert {len(of_candidate) for of_candidate in outcomes.values()} == {2}
+    kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(kept) == 6
+    assert train_all(candidates, phantom_dataset, phantom_plan, tmp_path, arguments) == outcomes
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
+    report(candidates, outcomes, arguments, phantom_plan)
+    printed = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert printed["rows"][FOUND]["minus_found"] == 0
+    only_random = printed["rows"]["random 0"]
+    assert printed["random_minus_found"]["minus_found"] == only_random["minus_found"]
+    assert printed["random_minus_found"]["interval"] == only_random["interval"]
+    assert all(len(row["dice_by_seed"]) == 2 for row in printed["rows"].values())
