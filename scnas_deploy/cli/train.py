@@ -110,12 +110,12 @@ class TrainRequest:
         return NewRun(RunRecord(kind="train", fold=fold, preset=preset, config=dump_config(config)), plan, found)
 
     def _at_width(self, found: "Genotype", of_preset: int, plan: "Plan") -> "Genotype":
-        """A genotype found for a budget keeps its width unless another one is asked for."""
+        """A genotype found at the width of its use, for a budget or by RONASMIS, keeps it unless told otherwise."""
         from scnas_deploy.training.run import at_cost, at_width
 
         if self.target_gmacs is not None:
             return at_cost(found, self.target_gmacs, plan)
-        if found.budget is not None and self.stem_channels is None:
+        if self.stem_channels is None and (found.budget is not None or found.architecture.kind == "ronasmis"):
             return found
         return at_width(found, self.stem_channels or of_preset, plan)
 

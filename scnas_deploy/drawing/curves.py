@@ -15,7 +15,9 @@ Record = dict[str, Any]
 
 
 def draw_curves(run: Path) -> str:
-    """Draw a run's losses and learning rate and, of a search, temperature, entropy and operations over time.
+    """Draw a run's losses and learning rate and, of a search, how it decided over time.
+
+    SCNAS shows temperature, entropy and operations, RONASMIS the rewards and the controller's entropy.
 
     Returns:
         An SVG picture.
@@ -33,12 +35,14 @@ def draw_curves(run: Path) -> str:
     panels: list[Callable[[Any, Sequence[Record]], None]] = [_losses, _rate]
     if "tau" in records[0]:
         panels += [_decision, *(_operations_of(cell_type) for cell_type in CellType)]
+    if "mean_reward" in records[0]:
+        panels += [_rewards, _controller]
     rows = (len(panels) + 1) // 2
     figure = figure_module.Figure(figsize=(10, 3.2 * rows), layout="constrained")
     for place, panel in enumerate(panels, 1):
         axes = figure.add_subplot(rows, 2, place)
         panel(axes, records)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("episode" if "mean_reward" in records[0] else "epoch")
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg")
     return buffer.getvalue()
@@ -49,7 +53,7 @@ def _losses(axes: Any, records: Sequence[Record]) -> None:
     for name, label in names.items():
         if name in records[0]:
             axes.plot(_column(records, "epoch"), _column(records, name), label=label)
-    axes.set_title("Jaccard distance")
+    axes.set_title("Dice loss of the children" if "mean_reward" in records[0] else "Jaccard distance")
     axes.legend()
 
 
@@ -67,6 +71,19 @@ def _decision(axes: Any, records: Sequence[Record]) -> None:
     axes.set_yscale("log")
     axes.set_title("how decided the search is")
     axes.legend()
+
+
+def _rewards(axes: Any, records: Sequence[Record]) -> None:
+    for name, label in {"best_reward": "best child", "mean_reward": "mean", "baseline": "baseline"}.items():
+        axes.plot(_column(records, "epoch"), _column(records, name), label=label)
+    axes.set_title("Dice of the children on the reward's cases")
+    axes.legend()
+
+
+def _controller(axes: Any, records: Sequence[Record]) -> None:
+    axes.plot(_column(records, "epoch"), _column(records, "controller_entropy"))
+    axes.set_ylim(bottom=0)
+    axes.set_title("entropy of the controller's decisions, nats")
 
 
 def _operations_of(cell_type: CellType) -> Callable[[Any, Sequence[Record]], None]:

@@ -5,7 +5,6 @@ The unit is the multiply-accumulate (MAC), one multiplication and one addition, 
 
 import functools
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -72,29 +71,19 @@ def fit_width(
         num_classes: Classes, background included.
         patch_size: Voxels along X, Y, Z.
     """
-    shape = {"in_channels": in_channels, "num_classes": num_classes}
 
-    def cost(stem_channels: int) -> float:
-        return count(architecture.with_stem(stem_channels), **shape, patch_size=patch_size).gmacs
+    @functools.cache
+    def distance(quarter: int) -> float:
+        wide = architecture.with_stem(4 * quarter)
+        return count(wide, in_channels=in_channels, num_classes=num_classes, patch_size=patch_size).gmacs - gmacs
 
-    return architecture.with_stem(nearest_width(cost, gmacs))
-
-
-def nearest_width(cost: Callable[[int], float], target: float) -> int:
-    """Return the width, a multiple of four, whose cost comes nearest to a target.
-
-    Args:
-        cost: Of a network of so many stem channels; rises with them, and is asked once for each width.
-        target: In the cost's unit.
-    """
-    cost = functools.cache(cost)
-    low, high = 4, 8
-    while cost(high) < target:
+    low, high = 1, 2
+    while distance(high) < 0:
         low, high = high, 2 * high
-    while high - low > 4:
-        middle = (low + high) // 8 * 4
-        low, high = (middle, high) if cost(middle) < target else (low, middle)
-    return min((low, high), key=lambda width: abs(cost(width) - target))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if distance(middle) < 0 else (low, middle)
+    return architecture.with_stem(4 * min((low, high), key=lambda quarter: abs(distance(quarter))))
 
 
 def count_module(network: nn.Module, patch_BCXYZ: Tensor) -> Complexity:

@@ -37,6 +37,16 @@ def test_a_search_shows_its_operations_too(tmp_path):
     assert svg.count('id="axes_') == 7
 
 
+def test_a_search_by_a_controller_shows_its_rewards(tmp_path):
+    rewards = {"mean_reward": 0.5, "best_reward": 0.6, "baseline": 0.4, "controller_entropy": 0.7}
+    write_metrics(tmp_path, [{"epoch": epoch, "loss": 0.5, "learning_rate": 1e-3, **rewards} for epoch in range(3)])
+    svg = draw_curves(tmp_path)
+    assert svg.count('id="axes_') == 4
+    for written in ("Dice loss of the children", "best child", "controller", "episode"):
+        assert written in svg
+    assert "Jaccard" not in svg
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(FormatError, match=r"metrics\.jsonl"):
         draw_curves(tmp_path)
