@@ -25,6 +25,12 @@ def finished(tmp_path_factory, phantom_dataset) -> CommandLine:
     return scnas
 
 
+@pytest.fixture(scope="module")
+def of_package(finished) -> dict:
+    """What the package scores."""
+    return json.loads(finished("evaluate", "-m", "phantom", "--json").stdout)
+
+
 def test_the_package_carries_the_searchs_genotype(finished):
     found = load_genotype(finished.folder / "runs" / "search" / "genotype.json")
     package = open_package(finished.models / "phantom.scnas")
@@ -48,9 +54,8 @@ def test_the_gap_from_supernet_to_retrained_network_is_on_the_same_patches(finis
     assert gap["retrained"] > gap["derived"]
 
 
-def test_run_and_package_score_the_same(finished):
+def test_run_and_package_score_the_same(finished, of_package):
     of_run = json.loads((finished.folder / "runs" / "train" / "evaluation.json").read_text())
-    of_package = json.loads(finished("evaluate", "-m", "phantom", "--json").stdout)
     assert [case["case_id"] for case in of_package["cases"]] == [case["case_id"] for case in of_run["cases"]]
     for ours, theirs in zip(of_package["cases"], of_run["cases"], strict=True):
         np.testing.assert_allclose(list(ours["dice"].values()), list(theirs["dice"].values()), atol=2e-3)
@@ -81,11 +86,10 @@ def test_a_package_reports_into_a_folder_and_compares_with_its_run(finished, tmp
     assert abs(compared["metrics"]["dice"]["mean_foreground"]["difference"]) < 2e-3
 
 
-def test_mirroring_is_said_and_does_no_harm(finished):
+def test_mirroring_is_said_and_does_no_harm(finished, of_package):
     mirrored = json.loads(finished("evaluate", "-m", "phantom", "--mirror", "--json").stdout)
-    plain = json.loads(finished("evaluate", "-m", "phantom", "--json").stdout)
     assert "mirrored 8 ways" in mirrored["engine"]
-    for name, value in plain["mean_dice"].items():
+    for name, value in of_package["mean_dice"].items():
         assert mirrored["mean_dice"][name] > value - 0.1
 
 

@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.complexity import count, fit_width
-from scnas_deploy.networks.genotype import NUM_EDGES, Operation
+from scnas_deploy.networks.genotype import NUM_EDGES, Operation, UResNetArchitecture
 from tests.conftest import make_genotype
 
 FOUR_DENSE = tuple(Operation.CONV if edge in (0, 3, 6, 9) else Operation.SEPARABLE_2 for edge in range(NUM_EDGES))
@@ -47,10 +47,11 @@ def test_parameters_and_activations_are_those_of_the_real_network(varied_genotyp
     assert cost.activation_bytes == sum(outputs)
 
 
-@pytest.mark.parametrize("gmacs", [0.05, 1.0, 19.1])
-def test_the_fitted_width_comes_nearest_to_the_target(varied_genotype, gmacs):
+@pytest.mark.parametrize(("kind", "gmacs"), [("scnas", 0.05), ("scnas", 1.0), ("u_resnet", 19.1)])
+def test_the_fitted_width_comes_nearest_to_the_target(varied_genotype, kind, gmacs):
     shape = {"in_channels": 1, "num_classes": 3, "patch_size": (40, 56, 40)}
-    fitted = fit_width(varied_genotype.architecture, gmacs, **shape)
+    architecture = varied_genotype.architecture if kind == "scnas" else UResNetArchitecture()
+    fitted = fit_width(architecture, gmacs, **shape)
     distances = {
         width: abs(count(fitted.with_stem(width), **shape).gmacs - gmacs)
         for width in (fitted.stem_channels - 4, fitted.stem_channels, fitted.stem_channels + 4)

@@ -95,18 +95,21 @@ def test_descending_the_penalty_alone_keeps_the_limit(phantom_plan):
 
 
 def test_a_search_under_a_tight_budget_ends_cheaper_and_records_how(cases, phantom_plan):
+    operations = (Operation.CONV, Operation.IDENTITY, Operation.ZERO)
+
     def search(budget):
         config = SearchConfig(
-            stem_channels=4, batch_size=2, num_epochs=2, steps_per_epoch=8, alpha_learning_rate=0.1, budget=budget
-        )
+            operations=operations, stem_channels=4, batch_size=1, num_epochs=2, steps_per_epoch=8,
+            alpha_learning_rate=0.1, budget=budget,
+        )  # fmt: skip
         task = BilevelTask(config, phantom_plan, cases[:8], cases[8:])
         task.begin(0, 16)
         for step in range(16):
             task.step(step)
-        return task.finish_epoch(1, 0.5), gmacs_of(derive_cells(task.alpha_TEO, OPERATIONS), phantom_plan, 16)
+        return task.finish_epoch(1, 0.5), gmacs_of(derive_cells(task.alpha_TEO, operations), phantom_plan, 16)
 
     free_record, free = search(None)
-    lowest, _ = cost_range(cost_function("gmacs", OPERATIONS, 16, phantom_plan, None), OPERATIONS)
+    lowest, _ = cost_range(cost_function("gmacs", operations, 16, phantom_plan, None), operations)
     record, tight = search(Budget(kind="gmacs", limit=1.2 * lowest, stem_channels=16))
     assert tight < free
     assert record["strongest_cost"] == pytest.approx(tight)
