@@ -36,8 +36,11 @@ from scnas_deploy.networks.genotype import (
     PlainConvUNetArchitecture,
     UResNetArchitecture,
     load_genotype,
+    whole_multiple,
 )
-from scnas_deploy.search.random import random_architecture
+from scnas_deploy.networks.ronasmis_settings import RonasmisArchitecture
+from scnas_deploy.search.random import random_architecture, random_child
+from scnas_deploy.search.ronasmis_space import RonasmisSpace
 from scnas_deploy.training.comparison import Difference, compare
 from scnas_deploy.training.evaluation import Evaluation, mean_of_known
 from scnas_deploy.training.prepared import PreparedCases
@@ -65,7 +68,7 @@ def main() -> None:
     dataset = read_dataset(arguments.data)
     plan = plan_of(dataset)
     candidates = []
-    for name, architecture in architectures(load_genotype(arguments.genotype), arguments.random):
+    for name, architecture in architectures(load_genotype(arguments.genotype), arguments.random, plan):
         candidate = at_milliseconds(name, architecture, arguments.milliseconds, plan)
         print(f"{name}: {candidate.architecture.stem_channels} channels, {candidate.milliseconds:.1f} ms", flush=True)
         candidates.append(candidate)
@@ -82,7 +85,7 @@ def parse() -> argparse.Namespace:
     default = Path(data) / "Task04_Hippocampus" if data else None
     parser.add_argument("genotype", type=Path, help="genotype.json of a search on fold 0")
     parser.add_argument("--data", type=Path, default=default, required=default is None, help="dataset folder")
-    parser.add_argument("--milliseconds", type=float, default=100.0, help="cost of a patch to come near to")
+    parser.add_argument("--milliseconds", type=float, default=120.0, help="cost of a patch to come near to")
     parser.add_argument("--seconds", type=float, default=900.0, help="training of each, on one core")
     parser.add_argument("--random", type=int, default=3, help="random genotypes")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each")
@@ -90,20 +93,26 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def architectures(found: Genotype, num_random: int) -> Iterator[tuple[str, Architecture]]:
+def architectures(found: Genotype, num_random: int, plan: Plan) -> Iterator[tuple[str, Architecture]]:
     yield FOUND, found.architecture
-    searched = found.provenance.settings.get("operations", list(Operation))
-    assert isinstance(searched, list)
-    operations = tuple(Operation(name) for name in searched)
     for seed in range(num_random):
-        yield f"{RANDOM} {seed}", random_architecture(seed, 16, operations)
+        yield f"{RANDOM} {seed}", random_of_same_space(seed, found, plan)
     yield "U-ResNet", UResNetArchitecture()
     yield "PlainConvUNet", PlainConvUNetArchitecture()
 
 
+def random_of_same_space(seed: int, found: Genotype, plan: Plan) -> Architecture:
+    if isinstance(found.architecture, RonasmisArchitecture):
+        return random_child(seed, RonasmisSpace(plan.patch_size, found.architecture.stem_channels))
+    searched = found.provenance.settings.get("operations", list(Operation))
+    assert isinstance(searched, list)
+    return random_architecture(seed, FILLED, tuple(Operation(name) for name in searched))
+
+
 def milliseconds_of(architecture: Architecture, plan: Plan) -> float:
     """Milliseconds of one patch on OpenVINO with one thread, as the training has one core."""
-    model = export_onnx(build_network(architecture, plan).eval(), len(plan.channels), plan.patch_size)
+    network = build_network(architecture, plan).eval()
+    model = export_onnx(network, len(plan.channels), plan.patch_size, whole_multiple(architecture))
     engine = OpenVinoEngine(model, num_threads=1)
     (milliseconds,) = latencies_ms([engine], noise_patch(len(plan.channels), plan.patch_size), repeats=15)
     return milliseconds

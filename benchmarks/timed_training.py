@@ -19,8 +19,9 @@ from scnas_deploy.data.planning import default_channels, default_labels, make_pl
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.files import write_text
 from scnas_deploy.inference.engines.pytorch import TorchEngine
-from scnas_deploy.networks.genotype import Architecture
+from scnas_deploy.networks.genotype import Architecture, own_patch_size, whole_multiple
 from scnas_deploy.project import Project
+from scnas_deploy.training.distributed import end_with_parent
 from scnas_deploy.training.evaluation import Evaluation, Evaluator
 from scnas_deploy.training.folds import fold_split
 from scnas_deploy.training.loop import Task
@@ -81,6 +82,7 @@ def one_process_a_core() -> ProcessPoolExecutor:
 
 
 def _take_core(free: Queue) -> None:
+    end_with_parent()
     os.sched_setaffinity(0, {free.get()})
     torch.set_num_threads(1)
 
@@ -103,17 +105,20 @@ def train(job: Job, dataset: Dataset, plan: Plan, cache: Path) -> Outcome:
     split = fold_split([case.id for case in dataset.cases], FOLD)
     cases = PreparedCases(dataset, plan, cache)
     training, validation = cases.load(split.training), cases.load(split.validation)
+    own = plan.with_patch_size(own_patch_size(job.architecture))
     base = dataclasses.replace(PRESETS["cpu"], stem_channels=job.architecture.stem_channels, seed=job.seed)
 
     def task_of(num_steps: int) -> TrainingTask:
         epochs = min(MOST_EPOCHS, num_steps)
         config = dataclasses.replace(base, num_epochs=epochs, steps_per_epoch=num_steps // epochs)
-        return TrainingTask(build_network(job.architecture, plan, seed=job.seed), config, plan, training, validation)
+        return TrainingTask(build_network(job.architecture, plan, seed=job.seed), config, own, training, validation)
 
     trial = task_of(WARM_UP_STEPS + NUM_TIMED_STEPS)
     task = task_of(max(1, int(job.seconds / _seconds_a_step(trial))))
     num_steps, spent = _run(task, job.seconds)
-    evaluation = Evaluator(dataset, plan, TorchEngine(task.network), job.name).evaluate(split.validation, fold=FOLD)
+    whole = whole_multiple(job.architecture)
+    evaluator = Evaluator(dataset, own, TorchEngine(task.network), job.name, whole_multiple=whole)
+    evaluation = evaluator.evaluate(split.validation, fold=FOLD)
     return Outcome(num_steps=num_steps, seconds=spent, evaluation=evaluation)
 
 

@@ -11,7 +11,7 @@ from scnas_deploy.networks.genotype import UResNetArchitecture
 
 @pytest.mark.soak
 def test_trainings_are_kept_and_compared(phantom_dataset, phantom_plan, varied_genotype, tmp_path, capfd):
-    named = dict(architectures(varied_genotype, num_random=1))
+    named = dict(architectures(varied_genotype, 1, phantom_plan))
     assert list(named) == [FOUND, "random 0", "U-ResNet", "PlainConvUNet"]
     chosen = {FOUND: named[FOUND], "random 0": named["random 0"], "U-ResNet": UResNetArchitecture()}
     candidates = [Candidate(name, architecture.with_stem(4), 1.0) for name, architecture in chosen.items()]
