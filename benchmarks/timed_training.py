@@ -9,8 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Queue, get_context
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 
 from scnas_deploy.data.check import check_dataset
 from scnas_deploy.data.dataset import Dataset
@@ -53,8 +55,9 @@ class Job:
 
 
 class Outcome(Frozen):
-    """What a training came to."""
+    """What a training came to, schema 1."""
 
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
     num_steps: int
     seconds: float
     evaluation: Evaluation
