@@ -18,14 +18,17 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from benchmarks.timed_training import Job, Outcome, one_process_a_core, outcome_of, plan_of
 from scnas_deploy.data.dataset import Dataset, read_dataset
 from scnas_deploy.data.plan import Plan
+from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.export.onnx import export_onnx
+from scnas_deploy.files import write_text
 from scnas_deploy.inference.engines.openvino import OpenVinoEngine
 from scnas_deploy.inference.latency import latencies_ms, noise_patch
 from scnas_deploy.networks.complexity import count
@@ -54,8 +57,7 @@ NEAR, FAR = 1.1, 1.5
 """Of the target's milliseconds: what still counts as equal, and from where on no wider network is tried."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Frozen):
     """One architecture at the width that comes nearest to the target."""
 
     name: str
@@ -63,18 +65,21 @@ class Candidate:
     milliseconds: float
 
 
+class Candidates(Frozen):
+    """All that are compared, schema 1: a later call has to train the same widths."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    candidates: tuple[Candidate, ...]
+
+
 def main() -> None:
     arguments = parse()
     dataset = read_dataset(arguments.data)
     plan = plan_of(dataset)
-    candidates = []
-    for name, architecture in architectures(load_genotype(arguments.genotype), arguments.random, plan):
-        candidate = at_milliseconds(name, architecture, arguments.milliseconds, plan)
-        print(f"{name}: {candidate.architecture.stem_channels} channels, {candidate.milliseconds:.1f} ms", flush=True)
-        candidates.append(candidate)
     with tempfile.TemporaryDirectory() as temporary:
         results = arguments.results or Path(temporary)
         results.mkdir(parents=True, exist_ok=True)
+        candidates = fitted(load_genotype(arguments.genotype), plan, results, arguments)
         outcomes = train_all(candidates, dataset, plan, results, arguments)
     report(candidates, outcomes, arguments, plan)
 
@@ -91,6 +96,20 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each")
     parser.add_argument("--results", type=Path, help="folder that keeps each training's scores, for a later call")
     return parser.parse_args()
+
+
+def fitted(found: Genotype, plan: Plan, results: Path, arguments: argparse.Namespace) -> Sequence[Candidate]:
+    """Everything that is compared, at the width that was measured, now or in an earlier call."""
+    kept = results / f"{found.architecture.structure_hash[:12]}-{arguments.milliseconds:g}ms-{arguments.random}.json"
+    if kept.is_file():
+        return read_document(kept, Candidates, made_by="this benchmark").candidates
+    candidates = []
+    for name, architecture in architectures(found, arguments.random, plan):
+        candidate = at_milliseconds(name, architecture, arguments.milliseconds, plan)
+        print(f"{name}: {candidate.architecture.stem_channels} channels, {candidate.milliseconds:.1f} ms", flush=True)
+        candidates.append(candidate)
+    write_text(kept, to_json(Candidates(candidates=tuple(candidates))))
+    return candidates
 
 
 def architectures(found: Genotype, num_random: int, plan: Plan) -> Iterator[tuple[str, Architecture]]:
@@ -130,7 +149,7 @@ def at_milliseconds(name: str, architecture: Architecture, target: float, plan: 
             break
     width = max((width for width, each in measured.items() if each <= NEAR * target), default=None)
     width = width or min(measured, key=measured.__getitem__)
-    return Candidate(name, architecture.with_stem(width), measured[width])
+    return Candidate(name=name, architecture=architecture.with_stem(width), milliseconds=measured[width])
 
 
 def train_all(

@@ -2,9 +2,7 @@
 
 import dataclasses
 import os
-import statistics
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Queue, get_context
@@ -26,15 +24,13 @@ from scnas_deploy.project import Project
 from scnas_deploy.training.distributed import end_with_parent
 from scnas_deploy.training.evaluation import Evaluation, Evaluator
 from scnas_deploy.training.folds import fold_split
-from scnas_deploy.training.loop import Task
 from scnas_deploy.training.prepared import PreparedCases
 from scnas_deploy.training.run import build_network
 from scnas_deploy.training.trainer import PRESETS, TrainingTask
 
 FOLD = 0
-WARM_UP_STEPS = 4
-NUM_TIMED_STEPS = 8
-MOST_EPOCHS = 20
+MOST_STEPS = 20_000
+"""More than any training here can take."""
 
 
 @dataclass(frozen=True)
@@ -104,48 +100,30 @@ def outcome_of(job: Job, dataset: Dataset, plan: Plan, cache: Path, results: Pat
 
 
 def train(job: Job, dataset: Dataset, plan: Plan, cache: Path) -> Outcome:
-    """Train for so many seconds: as many steps as a few timed ones say, with a rate that decays over them."""
+    """Train for so many seconds of the core's time, with a rate that decays over them."""
     split = fold_split([case.id for case in dataset.cases], FOLD)
     cases = PreparedCases(dataset, plan, cache)
     training, validation = cases.load(split.training), cases.load(split.validation)
     own = plan.with_patch_size(own_patch_size(job.architecture))
-    base = dataclasses.replace(PRESETS["cpu"], stem_channels=job.architecture.stem_channels, seed=job.seed)
-
-    def task_of(num_steps: int) -> TrainingTask:
-        epochs = min(MOST_EPOCHS, num_steps)
-        config = dataclasses.replace(base, num_epochs=epochs, steps_per_epoch=num_steps // epochs)
-        return TrainingTask(build_network(job.architecture, plan, seed=job.seed), config, own, training, validation)
-
-    trial = task_of(WARM_UP_STEPS + NUM_TIMED_STEPS)
-    task = task_of(max(1, int(job.seconds / _seconds_a_step(trial))))
+    config = dataclasses.replace(PRESETS["cpu"], stem_channels=job.architecture.stem_channels, seed=job.seed)
+    network = build_network(job.architecture, plan, seed=job.seed)
+    task = TrainingTask(network, config, own, training, validation)
     num_steps, spent = _run(task, job.seconds)
     whole = whole_multiple(job.architecture)
     evaluator = Evaluator(dataset, own, TorchEngine(task.network), job.name, whole_multiple=whole)
     evaluation = evaluator.evaluate(split.validation, fold=FOLD)
-    return Outcome(num_steps=num_steps, seconds=spent, evaluation=evaluation)
+    return Outcome(num_steps=num_steps, seconds=round(spent, 1), evaluation=evaluation)
 
 
-def _seconds_a_step(task: Task) -> float:
-    task.begin(0, WARM_UP_STEPS + NUM_TIMED_STEPS)
-    times = [_timed(task.step, number) for number in range(WARM_UP_STEPS + NUM_TIMED_STEPS)]
-    return statistics.median(times[WARM_UP_STEPS:])
-
-
-def _timed(action: Callable[[int], object], number: int) -> float:
-    started = time.process_time()
-    action(number)
-    return time.process_time() - started
-
-
-def _run(task: Task, seconds: float) -> tuple[int, float]:
-    """Step until the schedule ends or the time is over; validation at the end of an epoch is not training."""
-    total = task.num_epochs * task.steps_per_epoch
-    task.begin(0, total)
-    spent = 0.0
-    for number in range(total):
-        spent += _timed(task.step, number)
-        if (number + 1) % task.steps_per_epoch == 0:
-            task.finish_epoch(number // task.steps_per_epoch, 0.0)
-        if spent > 1.05 * seconds:
-            return number + 1, spent
-    return total, spent
+def _run(task: TrainingTask, seconds: float) -> tuple[int, float]:
+    """Epochs of equal time, for the rate decays with them; the validation that ends each is not training."""
+    task.begin(0, MOST_STEPS)
+    num_steps, spent = 0, 0.0
+    for epoch in range(task.num_epochs):
+        while spent < seconds * (epoch + 1) / task.num_epochs:
+            started = time.process_time()
+            task.step(num_steps)
+            spent += time.process_time() - started
+            num_steps += 1
+        task.finish_epoch(epoch, 0.0)
+    return num_steps, spent

@@ -14,7 +14,10 @@ def test_trainings_are_kept_and_compared(phantom_dataset, phantom_plan, varied_g
     named = dict(architectures(varied_genotype, 1, phantom_plan))
     assert list(named) == [FOUND, "random 0", "U-ResNet", "PlainConvUNet"]
     chosen = {FOUND: named[FOUND], "random 0": named["random 0"], "U-ResNet": UResNetArchitecture()}
-    candidates = [Candidate(name, architecture.with_stem(4), 1.0) for name, architecture in chosen.items()]
+    candidates = [
+        Candidate(name=name, architecture=architecture.with_stem(4), milliseconds=1.0)
+        for name, architecture in chosen.items()
+    ]
     arguments = argparse.Namespace(seconds=1.0, seeds=2)
     outcomes = train_all(candidates, phantom_dataset, phantom_plan, tmp_path, arguments)
     assert {len(of_candidate) for of_candidate in outcomes.values()} == {2}
