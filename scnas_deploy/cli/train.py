@@ -115,9 +115,9 @@ class TrainRequest:
 
         if self.target_gmacs is not None:
             return at_cost(found, self.target_gmacs, plan)
-        if self.stem_channels is None and (found.budget is not None or found.architecture.kind == "ronasmis"):
-            return found
-        return at_width(found, self.stem_channels or of_preset, plan)
+        keeps = found.budget is not None or found.architecture.kind == "ronasmis"
+        width = found.architecture.stem_channels if keeps else of_preset
+        return at_width(found, self.stem_channels or width, plan)
 
 
 def _note_origin(genotype: "Genotype", dataset_fingerprint: str, fold: int) -> None:

@@ -35,6 +35,19 @@ def test_an_anisotropic_ct_task_takes_a_genotype_found_elsewhere(scnas, scnas_da
     assert trained.provenance == load_genotype(found).provenance
 
 
+@pytest.mark.soak
+def test_several_processes_plan_once_and_train_together(scnas, phantom_dataset, found, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    with_small_patches(scnas, phantom_dataset.root, (24, 24, 24))
+    result = scnas("transfer", found, phantom_dataset.root, "--preset", "cpu", "--gpus", "2", *BRIEFLY)
+    assert result.stderr.count("this is a transfer") == 1
+    assert result.stdout.count("Next: scnas search") == 1
+    assert result.stdout.count("Next: scnas evaluate") == 1
+    ledger = json.loads((scnas.folder / "runs" / "train" / "ledger.json").read_text())
+    assert ledger["sittings"][0]["num_processes"] == 2
+
+
 def test_a_damaged_genotype_is_refused_before_anything_is_planned(scnas, phantom_dataset, tmp_path):
     (tmp_path / "found.json").write_text("{}")
     assert "genotype" in scnas.refused("transfer", tmp_path / "found.json", phantom_dataset.root, status=3)
