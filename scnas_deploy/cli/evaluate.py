@@ -115,7 +115,7 @@ def _of_run(project: Path, name: str, dataset: "Dataset") -> tuple["Evaluator", 
     from scnas_deploy.training.evaluation import Evaluator
     from scnas_deploy.training.run import load_network
 
-    run = options.run_folder(project, name)
+    run = options.started_run(project, name)
     plan, genotype = run.network_plan(), run.genotype()
     network = load_network(run.path, genotype, plan)
     evaluator = Evaluator(

@@ -34,7 +34,7 @@ def export(
     """Export a trained network to a package, proven against PyTorch on real patches."""
     options.require_training()
     _, dataset = options.open_project(project)
-    run = options.run_folder(project, name)
+    run = options.started_run(project, name)
     plan, genotype = run.network_plan(), run.genotype()
     from scnas_deploy.export.package import export_package
     from scnas_deploy.files import check_writable

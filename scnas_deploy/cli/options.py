@@ -82,6 +82,13 @@ def run_folder(project: Path, name: str) -> "RunFolder":
     return RunFolder(project / "runs" / name)
 
 
+def started_run(project: Path, name: str) -> "RunFolder":
+    """The folder of a run that has begun."""
+    run = run_folder(project, name)
+    run.record()
+    return run
+
+
 def refuse_with_resume(**options: object) -> None:
     """A resumed run keeps the settings it was started with."""
     from scnas_deploy.errors import ConfigError

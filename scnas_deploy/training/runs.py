@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from scnas_deploy.data.plan import Plan, load_plan
 from scnas_deploy.documents import Frozen, read_document, to_json
-from scnas_deploy.errors import ConfigError, FormatError
+from scnas_deploy.errors import ConfigError, DataError, FormatError
 from scnas_deploy.files import write_text
 from scnas_deploy.networks.genotype import Genotype, load_genotype, own_patch_size
 from scnas_deploy.training.evaluation import Evaluation
@@ -61,8 +61,17 @@ class RunFolder:
         """Read the settings.
 
         Raises:
-            FormatError: If the folder holds no run.
+            DataError: If the folder holds no run.
+            FormatError: If its settings are damaged or not this version's.
         """
+        if not (self.path / RUN).is_file():
+            beside = sorted(record.parent.name for record in self.path.parent.glob(f"*/{RUN}"))
+            raise DataError(
+                self.path,
+                expected="a run",
+                found=f"none; those here: {', '.join(beside) or 'none'}",
+                remedy="Name another, or start one with scnas search or scnas train",
+            )
         return read_document(self.path / RUN, RunRecord, made_by="scnas search or scnas train")
 
     def plan(self) -> Plan:

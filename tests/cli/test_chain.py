@@ -119,3 +119,11 @@ def test_an_unfinished_run_cannot_be_exported(finished):
         source = finished.folder / "runs" / "train" / name
         (finished.folder / "runs" / "begun" / name).write_bytes(source.read_bytes())
     assert "--resume" in finished.refused("export", "--name", "begun", status=3)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_a_run_that_nobody_started_is_named_beside_those_that_were(finished, command):
+    message = finished.refused(command, "--name", "nobody", status=3)
+    there = message.partition("those here:")[2].partition(".")[0]
+    assert "nobody" in message
+    assert "train" in there
