@@ -1,6 +1,5 @@
 """Prepared cases on disk: each case is read, turned, cropped, normalised and resampled once."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +55,7 @@ class PreparedCases:
     def _load_one(self, case: Case) -> PreparedCase:
         folder = self._folder / f"{case.id}-{_files_key(case)}"
         if not (folder / "places.npz").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)  # another run may be preparing the same case: both write the same
             self._prepare(case, folder)
         with np.load(folder / "places.npz", allow_pickle=False) as stored:
             places = tuple(stored[str(index)] for index in range(1, self._plan.num_classes))

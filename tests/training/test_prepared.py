@@ -52,6 +52,23 @@ def test_an_unfinished_entry_is_made_again(phantom_dataset, phantom_plan, tmp_pa
     assert again.image_CXYZ.ndim == 4
 
 
+def test_two_runs_may_prepare_the_same_case_at_once(phantom_dataset, phantom_plan, tmp_path, monkeypatch):
+    case = phantom_dataset.cases[0].id
+    save = np.save
+
+    def overtaken(*arguments, **keywords):
+        save(*arguments, **keywords)
+        monkeypatch.setattr(np, "save", save)
+        PreparedCases(phantom_dataset, phantom_plan, tmp_path).load([case])
+
+    (alone,) = PreparedCases(phantom_dataset, phantom_plan, tmp_path / "alone").load([case])
+    monkeypatch.setattr(np, "save", overtaken)
+    (prepared,) = PreparedCases(phantom_dataset, phantom_plan, tmp_path).load([case])
+    assert np.save is save
+    np.testing.assert_array_equal(prepared.image_CXYZ, alone.image_CXYZ)
+    np.testing.assert_array_equal(prepared.classes_XYZ, alone.classes_XYZ)
+
+
 def test_label_values_become_class_indices_in_the_plans_order(phantom_plan):
     labels = tuple(
         label.model_copy(update={"value": value}) for label, value in zip(phantom_plan.labels, (7, 300), strict=True)
