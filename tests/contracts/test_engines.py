@@ -1,6 +1,8 @@
 """What every engine promises, checked on the exported package."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -123,6 +125,25 @@ def test_a_channel_too_many_is_an_engine_error(engine):
 def test_another_patch_size_than_the_exported_one_is_an_engine_error(shape, deployed):
     with pytest.raises(EngineError, match="expected patches the model can take"):
         deployed.run(np.zeros((1, 1, *shape), dtype=np.float32))
+
+
+ON_ONE_CORE = """
+import os, sys
+from pathlib import Path
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import numpy as np
+from scnas_deploy.inference.engines.openvino import OpenVinoEngine
+from scnas_deploy.inference.package import open_package
+OpenVinoEngine(open_package(Path(sys.argv[1])).model).run(np.zeros((1, 1, 16, 16, 16), dtype=np.float32))
+"""
+
+
+def test_another_patch_size_is_an_engine_error_on_a_single_core(exported):
+    """There OpenVINO itself checks nothing: it answers with another patch's voxels, or crashes."""
+    command = [sys.executable, "-c", ON_ONE_CORE, str(exported.package)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "EngineError" in ended.stderr.splitlines()[-1]
 
 
 def test_an_engine_goes_on_working_after_a_refusal(engine, batch, reference):

@@ -39,15 +39,28 @@ class OpenVinoEngine:
         except (RuntimeError, TypeError) as error:
             raise _engine_error(self.name, "a loadable ONNX model", error) from error
         self._request: Any = compiled.create_infer_request()
+        self._input: Any = compiled.input(0).partial_shape
 
     def run(self, patches_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
         """Answer a batch of patches."""
+        self._check(patches_BCXYZ.shape)
         try:
             results = self._request.infer([np.ascontiguousarray(patches_BCXYZ)])
         except (RuntimeError, TypeError) as error:
             raise _engine_error(self.name, "patches the model can take", error) from error
         logits: LogitsBKXYZ = results[0].copy()  # the request reuses its own buffer
         return logits
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        """Refuse patches of another shape: on a single core OpenVINO computes something of them, or crashes."""
+        openvino = require("openvino", extra="cpu", purpose="the OpenVINO engine")
+        if not self._input.compatible(openvino.PartialShape(list(shape))):
+            raise EngineError(
+                self.name,
+                expected=f"patches the model can take, {self._input}",
+                found=f"{shape}",
+                remedy="Export it again for such patches",
+            )
 
 
 def _engine_error(name: str, expected: str, error: Exception) -> EngineError:
