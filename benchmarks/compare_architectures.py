@@ -1,10 +1,10 @@
 """Is what the search found better than what nobody searched? Trained for the same seconds, at the same measured cost.
 
-Compares: a found genotype, random genotypes of the space it was searched in, the paper's 3D U-ResNet and nnU-Net's
-PlainConvUNet, each as wide as a measured time a patch on OpenVINO allows, each trained by the same trainer for the
-same seconds of a core of this machine, each evaluated on the held-out cases of fold 0. Differences from the found
-genotype carry 95 % paired bootstrap intervals over the cases; of several seeds, a case's scores are averaged first,
-and each seed's mean is printed.
+Compares: genotypes that searches of one space have found (one search, or several that differ in their seed), random
+genotypes of that space, the paper's 3D U-ResNet and nnU-Net's PlainConvUNet, each as wide as a measured time a patch on
+OpenVINO allows, each trained by the same trainer for the same seconds of a core of this machine, each evaluated on the
+held-out cases of fold 0. Differences from the mean of the found ones carry 95 % paired bootstrap intervals over the
+cases; of several genotypes or seeds, a case's scores are averaged first, and each seed's mean is printed.
 
 Does not prove: what longer training would give; anything of other datasets. Widths are multiples of four, so that
 costs differ; they are printed. The found genotype has cost a search on the training cases of fold 0, the others have
@@ -79,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         results = arguments.results or Path(temporary)
         results.mkdir(parents=True, exist_ok=True)
-        candidates = fitted(load_genotype(arguments.genotype), plan, results, arguments)
+        candidates = fitted([load_genotype(path) for path in arguments.genotypes], plan, results, arguments)
         outcomes = train_all(candidates, dataset, plan, results, arguments)
     report(candidates, outcomes, arguments, plan)
 
@@ -88,7 +88,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     data = os.environ.get("SCNAS_DATA")
     default = Path(data) / "Task04_Hippocampus" if data else None
-    parser.add_argument("genotype", type=Path, help="genotype.json of a search on fold 0")
+    parser.add_argument("genotypes", type=Path, nargs="+", help="genotype.json of searches on fold 0, of one space")
     parser.add_argument("--data", type=Path, default=default, required=default is None, help="dataset folder")
     parser.add_argument("--milliseconds", type=float, default=120.0, help="cost of a patch to come near to")
     parser.add_argument("--seconds", type=float, default=900.0, help="training of each, on one core")
@@ -98,9 +98,10 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fitted(found: Genotype, plan: Plan, results: Path, arguments: argparse.Namespace) -> Sequence[Candidate]:
+def fitted(found: Sequence[Genotype], plan: Plan, results: Path, arguments: argparse.Namespace) -> Sequence[Candidate]:
     """Everything that is compared, at the width that was measured, now or in an earlier call."""
-    kept = results / f"{found.architecture.structure_hash[:12]}-{arguments.milliseconds:g}ms-{arguments.random}.json"
+    hashes = "-".join(genotype.architecture.structure_hash[:12] for genotype in found)
+    kept = results / f"{hashes}-{arguments.milliseconds:g}ms-{arguments.random}.json"
     if kept.is_file():
         return read_document(kept, Candidates, made_by="this benchmark").candidates
     candidates = []
@@ -112,10 +113,11 @@ def fitted(found: Genotype, plan: Plan, results: Path, arguments: argparse.Names
     return candidates
 
 
-def architectures(found: Genotype, num_random: int, plan: Plan) -> Iterator[tuple[str, Architecture]]:
-    yield FOUND, found.architecture
+def architectures(found: Sequence[Genotype], num_random: int, plan: Plan) -> Iterator[tuple[str, Architecture]]:
+    for number, genotype in enumerate(found):
+        yield f"{FOUND} {number}", genotype.architecture
     for seed in range(num_random):
-        yield f"{RANDOM} {seed}", random_of_same_space(seed, found, plan)
+        yield f"{RANDOM} {seed}", random_of_same_space(seed, found[0], plan)
     yield "U-ResNet", UResNetArchitecture()
     yield "PlainConvUNet", PlainConvUNetArchitecture()
 
@@ -171,8 +173,7 @@ def report(
     candidates: Sequence[Candidate], outcomes: dict[str, list[Outcome]], arguments: argparse.Namespace, plan: Plan
 ) -> None:
     rows = {each.name: row(each, outcomes[each.name], plan) for each in candidates}
-    found = averaged([outcome.evaluation for outcome in outcomes[FOUND]])
-    randoms = [outcome.evaluation for name, each in outcomes.items() if name.startswith(RANDOM) for outcome in each]
+    found, randoms = mean_of(FOUND, outcomes), mean_of(RANDOM, outcomes)
     for name, each in outcomes.items():
         rows[name] |= difference(found, averaged([outcome.evaluation for outcome in each]))
     print(
@@ -183,8 +184,9 @@ def report(
             f"{name:14} {figures['stem']:4} {figures['ms']:6.1f} {figures['gmacs']:6.2f} {figures['parameters']:6.2f} "
             f"{figures['steps']:6.0f} {figures['seconds']:5.0f} {figures['dice']:7.4f}  {in_words(figures)}"
         )
-    of_randoms = difference(found, averaged(randoms))
-    print(f"{'mean of random':14} {'':38} {averaged(randoms).mean_foreground():7.4f}  {in_words(of_randoms)}")
+    of_randoms = difference(found, randoms)
+    print(f"{'mean of found':14} {'':38} {found.mean_foreground():7.4f}")
+    print(f"{'mean of random':14} {'':38} {randoms.mean_foreground():7.4f}  {in_words(of_randoms)}")
     result = {
         "random_minus_found": of_randoms,
         "seconds": arguments.seconds,
@@ -209,6 +211,13 @@ def row(candidate: Candidate, outcomes: Sequence[Outcome], plan: Plan) -> dict[s
         "dice": round(statistics.mean(scores), 4),
         "dice_by_seed": [round(score, 4) for score in scores],
     }
+
+
+def mean_of(kind: str, outcomes: dict[str, list[Outcome]]) -> Evaluation:
+    """Of all genotypes of a kind, and all their seeds."""
+    return averaged(
+        [outcome.evaluation for name, each in outcomes.items() if name.startswith(kind) for outcome in each]
+    )
 
 
 def averaged(evaluations: Sequence[Evaluation]) -> Evaluation:

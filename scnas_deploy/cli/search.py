@@ -97,6 +97,10 @@ def _announce(config: "SearchConfig | RonasmisConfig") -> None:
     if len(config.operations) < len(Operation):
         names = ", ".join(config.operations)
         note(f"The preset restricts the search to {len(config.operations)} of 8 operations: {names}.")
+    if config.warmup:
+        note(
+            f"The first {config.warmup:.0%} of the steps warm up the weights alone and take half as long as later ones."
+        )
 
 
 def _print(genotype: "Genotype", run: "RunFolder") -> None:

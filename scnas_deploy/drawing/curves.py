@@ -33,7 +33,7 @@ def draw_curves(run: Path) -> str:
         )
     figure_module: Any = require("matplotlib.figure", extra="train", purpose="drawing curves")
     panels: list[Callable[[Any, Sequence[Record]], None]] = [_losses, _rate]
-    if "tau" in records[0]:
+    if any("probability" in record for record in records):
         panels += [_decision, *(_operations_of(cell_type) for cell_type in CellType)]
     if "mean_reward" in records[0]:
         panels += [_rewards, _controller]
@@ -51,23 +51,22 @@ def draw_curves(run: Path) -> str:
 def _losses(axes: Any, records: Sequence[Record]) -> None:
     names = {"loss": "training", "architecture_loss": "architecture part", "validation_loss": "held out"}
     for name, label in names.items():
-        if name in records[0]:
-            axes.plot(_column(records, "epoch"), _column(records, name), label=label)
+        if any(name in record for record in records):
+            _plot(axes, records, name, label)
     axes.set_title("Dice loss of the children" if "mean_reward" in records[0] else "Jaccard distance")
     axes.legend()
 
 
 def _rate(axes: Any, records: Sequence[Record]) -> None:
-    axes.plot(_column(records, "epoch"), _column(records, "learning_rate"))
+    _plot(axes, records, "learning_rate", None)
     axes.set_yscale("log")
     axes.set_title("learning rate of the weights")
 
 
 def _decision(axes: Any, records: Sequence[Record]) -> None:
-    epochs = _column(records, "epoch")
-    axes.plot(epochs, _column(records, "alpha_entropy"), label="entropy of alpha, nats")
-    axes.plot(epochs, _column(records, "tau"), label="temperature")
-    axes.plot(epochs, _column(records, "edges_without_alpha_gradient"), label="edges without gradient")
+    _plot(axes, records, "alpha_entropy", "entropy of alpha, nats")
+    _plot(axes, records, "tau", "temperature")
+    _plot(axes, records, "edges_without_alpha_gradient", "edges without gradient")
     axes.set_yscale("log")
     axes.set_title("how decided the search is")
     axes.legend()
@@ -75,24 +74,25 @@ def _decision(axes: Any, records: Sequence[Record]) -> None:
 
 def _rewards(axes: Any, records: Sequence[Record]) -> None:
     for name, label in {"best_reward": "best child", "mean_reward": "mean", "baseline": "baseline"}.items():
-        axes.plot(_column(records, "epoch"), _column(records, name), label=label)
+        _plot(axes, records, name, label)
     axes.set_title("Dice of the children on the reward's cases")
     axes.legend()
 
 
 def _controller(axes: Any, records: Sequence[Record]) -> None:
-    axes.plot(_column(records, "epoch"), _column(records, "controller_entropy"))
+    _plot(axes, records, "controller_entropy", None)
     axes.set_ylim(bottom=0)
     axes.set_title("entropy of the controller's decisions, nats")
 
 
 def _operations_of(cell_type: CellType) -> Callable[[Any, Sequence[Record]], None]:
     def panel(axes: Any, records: Sequence[Record]) -> None:
-        present = [operation for operation in Operation if operation in records[0]["probability"][cell_type]]
-        shares = [[record["probability"][cell_type][operation] for record in records] for operation in present]
+        decided = [record for record in records if "probability" in record]
+        present = [operation for operation in Operation if operation in decided[0]["probability"][cell_type]]
+        shares = [[record["probability"][cell_type][operation] for record in decided] for operation in present]
         colors = [COLORS.get(operation, "#eeeeee") for operation in present]
         labels = [NAMES.get(operation, "zero") for operation in present]
-        axes.stackplot(_column(records, "epoch"), shares, colors=colors, labels=labels)
+        axes.stackplot([record["epoch"] for record in decided], shares, colors=colors, labels=labels)
         axes.set_ylim(0, 1)
         axes.margins(x=0)
         axes.set_title(f"softmax of alpha, {cell_type} cell, mean of its edges")
@@ -101,5 +101,7 @@ def _operations_of(cell_type: CellType) -> Callable[[Any, Sequence[Record]], Non
     return panel
 
 
-def _column(records: Sequence[Record], name: str) -> list[float]:
-    return [record[name] for record in records]
+def _plot(axes: Any, records: Sequence[Record], name: str, label: str | None) -> None:
+    """A figure over the epochs that have it: a search's warm-up has none of its architecture."""
+    known = [record for record in records if name in record]
+    axes.plot([record["epoch"] for record in known], [record[name] for record in known], label=label)

@@ -87,39 +87,55 @@ class BilevelTask:
         self._constraint = self._make_constraint()
         self._alpha_losses = 0.0
         self._single_edges = 0
+        self._num_alpha_steps = 0
+        self._num_warmup_steps = round(config.warmup * self.num_epochs * self.steps_per_epoch)
 
     def begin(self, first_step: int, num_steps: int) -> None:
         """Start both streams of patches at a step."""
         config = self._config
-        self._batches = {
-            part: stream.batches(first_step, num_steps, config.batch_size, num_workers=config.num_workers // 2)
-            for part, stream in self._streams.items()
-        }
+        end = first_step + num_steps
+        for part, stream in self._streams.items():
+            first = max(first_step, self._num_warmup_steps) if part == "architecture" else first_step
+            self._batches[part] = stream.batches(
+                first, max(0, end - first), config.batch_size, num_workers=config.num_workers // 2
+            )
 
     def step(self, number: int) -> float:
-        """One step on the weights, then one on the architecture; returns the weights' loss."""
+        """One step on the weights, then, after the warm-up, one on the architecture; returns the weights' loss."""
         loss = self._loss("weights", number)
         _descend(self._weight_optimizer, loss, self._world)
+        if number >= self._num_warmup_steps:
+            self._architecture_step(number)
+        return loss.item()
+
+    def _architecture_step(self, number: int) -> None:
         alpha_loss = self._loss("architecture", number)
         penalty = torch.zeros(()) if self._constraint is None else self._constraint.penalty(self.alpha_TEO, number)
         alpha_loss = alpha_loss + penalty.to(self._device)
         _descend(self._alpha_optimizer, alpha_loss, self._world)
         self._alpha_losses += alpha_loss.item() - penalty.item()
-        return loss.item()
+        self._num_alpha_steps += 1
 
     def finish_epoch(self, epoch: int, mean_loss: float) -> dict[str, Any]:
         """Adjust the weights' learning rate; report loss, temperature and what the monitor saw."""
         self._schedule.step(mean_loss)
         record = {
-            "architecture_loss": self._alpha_losses / self.steps_per_epoch,
             "learning_rate": self._weight_optimizer.param_groups[0]["lr"],
             "tau": self.tau((epoch + 1) * self.steps_per_epoch - 1),
+        }
+        if self._num_alpha_steps:
+            record |= self._architecture_record()
+        self._alpha_losses, self._single_edges, self._num_alpha_steps = 0.0, 0, 0
+        return record
+
+    def _architecture_record(self) -> dict[str, Any]:
+        """Of an epoch that took steps on the architecture."""
+        return {
+            "architecture_loss": self._alpha_losses / self._num_alpha_steps,
             **self.monitor.observe(self.alpha_TEO),
             **({} if self._constraint is None else self._constraint.record(self.alpha_TEO)),
-            "edges_without_alpha_gradient": self._single_edges / (self.steps_per_epoch * len(CellType) * NUM_EDGES),
+            "edges_without_alpha_gradient": self._single_edges / (self._num_alpha_steps * len(CellType) * NUM_EDGES),
         }
-        self._alpha_losses, self._single_edges = 0.0, 0
-        return record
 
     @property
     def supernet(self) -> Supernet:
@@ -163,6 +179,7 @@ class BilevelTask:
             "monitor": self.monitor.state(),
             "alpha_losses": self._alpha_losses,
             "single_edges": self._single_edges,
+            "num_alpha_steps": self._num_alpha_steps,
             "constraint": None if self._constraint is None else self._constraint.state(),
         }
 
@@ -175,6 +192,7 @@ class BilevelTask:
         self._schedule.load_state_dict(state["schedule"])
         self.monitor.restore(state["monitor"])
         self._alpha_losses, self._single_edges = state["alpha_losses"], state["single_edges"]
+        self._num_alpha_steps = state["num_alpha_steps"]
         if self._constraint is not None:
             self._constraint.restore(state["constraint"])
 
@@ -205,10 +223,10 @@ class BilevelTask:
         return draws
 
     def tau(self, number: int) -> float:
-        """Temperature of a step."""
-        config = self._config
-        num_steps = self.num_epochs * self.steps_per_epoch
-        return temperature(number, num_steps, config.tau_start, config.tau_end, config.tau_schedule)
+        """Temperature of a step; it begins to fall after the warm-up."""
+        config, warmup = self._config, self._num_warmup_steps
+        num_steps = self.num_epochs * self.steps_per_epoch - warmup
+        return temperature(max(0, number - warmup), num_steps, config.tau_start, config.tau_end, config.tau_schedule)
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, world: World) -> None:

@@ -11,9 +11,9 @@ from scnas_deploy.networks.genotype import UResNetArchitecture
 
 @pytest.mark.soak
 def test_trainings_are_kept_and_compared(phantom_dataset, phantom_plan, varied_genotype, tmp_path, capfd):
-    named = dict(architectures(varied_genotype, 1, phantom_plan))
-    assert list(named) == [FOUND, "random 0", "U-ResNet", "PlainConvUNet"]
-    chosen = {FOUND: named[FOUND], "random 0": named["random 0"], "U-ResNet": UResNetArchitecture()}
+    named = dict(architectures([varied_genotype], 1, phantom_plan))
+    assert list(named) == [f"{FOUND} 0", "random 0", "U-ResNet", "PlainConvUNet"]
+    chosen = {name: named[name] for name in (f"{FOUND} 0", "random 0")} | {"U-ResNet": UResNetArchitecture()}
     candidates = [
         Candidate(name=name, architecture=architecture.with_stem(4), milliseconds=1.0)
         for name, architecture in chosen.items()
@@ -27,7 +27,7 @@ def test_trainings_are_kept_and_compared(phantom_dataset, phantom_plan, varied_g
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
     report(candidates, outcomes, arguments, phantom_plan)
     printed = json.loads(capfd.readouterr().out.splitlines()[-1])
-    assert printed["rows"][FOUND]["minus_found"] == 0
+    assert printed["rows"][f"{FOUND} 0"]["minus_found"] == 0
     only_random = printed["rows"]["random 0"]
     assert printed["random_minus_found"]["minus_found"] == only_random["minus_found"]
     assert printed["random_minus_found"]["interval"] == only_random["interval"]

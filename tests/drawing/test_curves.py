@@ -37,6 +37,13 @@ def test_a_search_shows_its_operations_too(tmp_path):
     assert svg.count('id="axes_') == 7
 
 
+@pytest.mark.parametrize(("num_decided", "num_panels"), [(0, 2), (2, 7)])
+def test_a_warm_up_has_no_operations_to_show(num_decided, num_panels, tmp_path):
+    warming = [{**training(epoch), "tau": 10.0} for epoch in range(2)]
+    write_metrics(tmp_path, [*warming, *(search(2 + epoch) for epoch in range(num_decided))])
+    assert draw_curves(tmp_path).count('id="axes_') == num_panels
+
+
 def test_a_search_by_a_controller_shows_its_rewards(tmp_path):
     rewards = {"mean_reward": 0.5, "best_reward": 0.6, "baseline": 0.4, "controller_entropy": 0.7}
     write_metrics(tmp_path, [{"epoch": epoch, "loss": 0.5, "learning_rate": 1e-3, **rewards} for epoch in range(3)])

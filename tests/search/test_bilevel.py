@@ -67,11 +67,49 @@ def test_an_epochs_figures_say_how_decided_the_search_is(cases, phantom_plan):
 
 
 def test_a_search_ends_early_once_nothing_changes_any_more(cases, phantom_plan):
-    task = make_task(cases, phantom_plan, stop_after_stable_epochs=2)
+    task = make_task(cases, phantom_plan, alpha_learning_rate=0.0, num_epochs=3, stop_after_stable_epochs=2)
+    task.begin(0, 3)
     for epoch in range(3):
         assert not task.is_finished()
+        task.step(epoch)
         task.finish_epoch(epoch, 0.5)
     assert task.is_finished()
+
+
+def test_the_architecture_rests_while_the_weights_warm_up(cases, phantom_plan):
+    task = make_task(cases, phantom_plan, num_epochs=4, steps_per_epoch=1, warmup=0.5, stop_after_stable_epochs=1)
+    alpha, weights = task.alpha_TEO.detach().clone(), weights_of(task)
+    task.begin(0, 4)
+    for number in range(2):
+        task.step(number)
+        assert "alpha_entropy" not in task.finish_epoch(number, 0.5)
+        assert not task.is_finished()
+    assert torch.equal(task.alpha_TEO, alpha)
+    assert any(not torch.equal(tensor, weights[name]) for name, tensor in weights_of(task).items())
+    assert [task.tau(number) for number in (0, 2, 3)] == [task.tau(1), 10.0, pytest.approx(0.1)]
+    task.step(2)
+    assert not torch.equal(task.alpha_TEO, alpha)
+    assert task.finish_epoch(2, 0.5)["architecture_loss"] > 0
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_search_goes_on_exactly_from_within_and_after_its_warm_up(stop, cases, phantom_plan):
+    def make():
+        cheap = (Operation.CONV, Operation.IDENTITY, Operation.ZERO)
+        return make_task(cases, phantom_plan, num_epochs=1, steps_per_epoch=4, warmup=0.5, operations=cheap)
+
+    whole, first, second = make(), make(), make()
+    for task, begin, end in ((whole, 0, 4), (first, 0, stop)):
+        task.begin(begin, 4 - begin)
+        for number in range(begin, end):
+            task.step(number)
+    second.restore(first.state())
+    second.begin(stop, 4 - stop)
+    for number in range(stop, 4):
+        second.step(number)
+    assert torch.equal(second.alpha_TEO, whole.alpha_TEO)
+    assert all(torch.equal(tensor, weights_of(second)[name]) for name, tensor in weights_of(whole).items())
+    assert second.finish_epoch(0, 0.5) == whole.finish_epoch(0, 0.5)
 
 
 def test_the_paper_preset_has_the_papers_settings():
