@@ -108,7 +108,7 @@ def scnas(project: Path, *arguments: str) -> str:
 
 
 def _search(name: str, epochs: int) -> tuple[str, ...]:
-    return ("search", "--preset", "cpu", "--name", name, "--epochs", str(epochs))
+    return ("search", "--preset", "cpu", "--name", name, "--epochs", str(epochs), "--steps-per-epoch", "5")
 
 
 def _found(project: Path, name: str) -> Genotype:

@@ -30,9 +30,9 @@ def main() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     project = OUT / "project"
     project.mkdir(parents=True)
-    dataset, shorter = _dataset()
+    dataset, search_epochs, shorter = _dataset()
     scnas("init", str(dataset), cwd=project)
-    scnas("search", "--preset", "cpu", *shorter, cwd=project)
+    scnas("search", "--preset", "cpu", "--steps-per-epoch", "5", "--epochs", search_epochs, cwd=project)
     scnas("train", "--preset", "cpu", *shorter, cwd=project)
     scnas("evaluate", cwd=project, quiet=True)
     scnas("export", cwd=project)
@@ -70,14 +70,15 @@ def scnas(*arguments: str, cwd: Path, quiet: bool = False) -> str:
     return result.stdout
 
 
-def _dataset() -> tuple[Path, list[str]]:
+def _dataset() -> tuple[Path, str, list[str]]:
+    """The dataset, the search's epochs, and options that shorten the training."""
     data = os.environ.get("SCNAS_DATA")
     real = Path(data).resolve() / "Task04_Hippocampus" if data else None
     if real is not None and (real / "dataset.json").is_file():
         print(f"Data: {real.name} (Medical Segmentation Decathlon, CC-BY-SA 4.0)")
-        return real, []
+        return real, "12", []
     print("Data: a phantom drawn by formula, because SCNAS_DATA names no folder with Task04_Hippocampus.")
-    return draw_dataset(OUT / "Phantom", num_cases=40), ["--epochs", "8"]
+    return draw_dataset(OUT / "Phantom", num_cases=40), "8", ["--epochs", "8"]
 
 
 def _median_case(evaluation: dict[str, Any]) -> str:
