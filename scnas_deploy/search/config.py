@@ -28,8 +28,7 @@ class SearchConfig:
     warmup: float = 0.0
     """Part of the steps in which the weights alone descend, all operations drawn evenly; the paper knows none.
 
-    What an edge prefers while the weights are young is chance, and what it prefers is trained more often: without a
-    warm-up, searches that differ in their seed alone agree on the operations of a cell no more than chance does.
+    What an edge prefers while the weights are young may be chance, and what it prefers is trained more often.
     """
     sampling: Sampling = "two"
     weight_learning_rate: float = 0.025
