@@ -4,7 +4,9 @@ Compares: genotypes that searches of one space have found (one search, or severa
 genotypes of that space, the paper's 3D U-ResNet and nnU-Net's PlainConvUNet, each as wide as a measured time a patch on
 OpenVINO allows, each trained by the same trainer for the same seconds of a core of this machine, each evaluated on the
 held-out cases of fold 0. Differences from the mean of the found ones carry 95 % paired bootstrap intervals over the
-cases; of several genotypes or seeds, a case's scores are averaged first, and each seed's mean is printed.
+cases; of several genotypes or seeds, a case's scores are averaged first, and each seed's mean is printed. Cases are not
+what limits the answer: how far the genotypes of the space lie apart, and two trainings of one of them, is printed as
+standard deviations, with the error of found minus random that follows from the number of genotypes.
 
 Does not prove: what longer training would give; anything of other datasets. Widths are multiples of four, so that
 costs differ; they are printed. The found genotype has cost a search on the training cases of fold 0, the others have
@@ -187,8 +189,14 @@ def report(
     of_randoms = difference(found, randoms)
     print(f"{'mean of found':14} {'':38} {found.mean_foreground():7.4f}")
     print(f"{'mean of random':14} {'':38} {randoms.mean_foreground():7.4f}  {in_words(of_randoms)}")
+    spread = spread_of(outcomes)
+    print(
+        f"standard deviation of Dice: {spread['between_genotypes']} between genotypes, {spread['between_trainings']} "
+        f"between trainings of one; standard error of found minus random over genotypes {spread['standard_error']}"
+    )
     result = {
         "random_minus_found": of_randoms,
+        "spread": spread,
         "seconds": arguments.seconds,
         "seeds": arguments.seeds,
         "rows": rows,
@@ -210,6 +218,32 @@ def row(candidate: Candidate, outcomes: Sequence[Outcome], plan: Plan) -> dict[s
         "seconds": round(statistics.mean(outcome.seconds for outcome in outcomes), 1),
         "dice": round(statistics.mean(scores), 4),
         "dice_by_seed": [round(score, 4) for score in scores],
+    }
+
+
+def spread_of(outcomes: dict[str, list[Outcome]]) -> dict[str, float | None]:
+    """How far apart the genotypes of the space are, and the trainings of one; None where there is but one.
+
+    The standard error takes found and random genotypes to scatter alike around their means.
+    """
+    scores = {
+        kind: [
+            [outcome.evaluation.mean_foreground() or 0.0 for outcome in each]
+            for name, each in outcomes.items()
+            if name.startswith(kind)
+        ]
+        for kind in (FOUND, RANDOM)
+    }
+    means = {kind: [statistics.mean(each) for each in genotypes] for kind, genotypes in scores.items()}
+    trainings = [statistics.variance(each) for genotypes in scores.values() for each in genotypes if len(each) > 1]
+    freedom = sum(len(each) - 1 for each in means.values())
+    within = sum((mean - statistics.mean(each)) ** 2 for each in means.values() for mean in each)
+    between = (within / freedom) ** 0.5 if freedom else None
+    error = between and between * sum(1 / len(each) for each in means.values()) ** 0.5
+    return {
+        "between_genotypes": between and round(between, 4),
+        "between_trainings": round(statistics.mean(trainings) ** 0.5, 4) if trainings else None,
+        "standard_error": error and round(error, 4),
     }
 
 

@@ -2,10 +2,11 @@
 
 import argparse
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.compare_architectures import FOUND, Candidate, architectures, report, train_all
+from benchmarks.compare_architectures import FOUND, Candidate, architectures, report, spread_of, train_all
 from scnas_deploy.networks.genotype import UResNetArchitecture
 
 
@@ -32,3 +33,21 @@ def test_trainings_are_kept_and_compared(phantom_dataset, phantom_plan, varied_g
     assert printed["random_minus_found"]["minus_found"] == only_random["minus_found"]
     assert printed["random_minus_found"]["interval"] == only_random["interval"]
     assert all(len(row["dice_by_seed"]) == 2 for row in printed["rows"].values())
+
+
+def scored(*scores):
+    return [SimpleNamespace(evaluation=SimpleNamespace(mean_foreground=lambda score=score: score)) for score in scores]
+
+
+def test_the_spread_is_that_of_genotypes_of_the_space_about_their_kinds_mean():
+    outcomes = {"found 0": scored(0.80, 0.82), "found 1": scored(0.84, 0.86)}
+    outcomes |= {"random 0": scored(0.80, 0.82), "random 1": scored(0.80, 0.82), "U-ResNet": scored(0.1, 0.9)}
+    assert spread_of(outcomes) == {
+        "between_genotypes": 0.02,
+        "between_trainings": 0.0141,
+        "standard_error": 0.02,
+    }
+
+
+def test_one_genotype_of_each_kind_trained_once_has_no_spread():
+    assert set(spread_of({"found 0": scored(0.8), "random 0": scored(0.7)}).values()) == {None}
