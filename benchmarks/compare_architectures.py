@@ -20,6 +20,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,19 +60,21 @@ NEAR, FAR = 1.1, 1.5
 """Of the target's milliseconds: what still counts as equal, and from where on no wider network is tried."""
 
 
-class Candidate(Frozen):
-    """One architecture at the width that comes nearest to the target."""
+class Fit(Frozen):
+    """The width at which an architecture comes nearest to the target, schema 1: a later call has to train the same."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    stem_channels: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One architecture at that width."""
 
     name: str
     architecture: Architecture
     milliseconds: float
-
-
-class Candidates(Frozen):
-    """All that are compared, schema 1: a later call has to train the same widths."""
-
-    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
-    candidates: tuple[Candidate, ...]
 
 
 def main() -> None:
@@ -100,18 +103,16 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fitted(found: Sequence[Genotype], plan: Plan, results: Path, arguments: argparse.Namespace) -> Sequence[Candidate]:
+def fitted(found: Sequence[Genotype], plan: Plan, results: Path, arguments: argparse.Namespace) -> list[Candidate]:
     """Everything that is compared, at the width that was measured, now or in an earlier call."""
-    hashes = "-".join(genotype.architecture.structure_hash[:12] for genotype in found)
-    kept = results / f"{hashes}-{arguments.milliseconds:g}ms-{arguments.random}.json"
-    if kept.is_file():
-        return read_document(kept, Candidates, made_by="this benchmark").candidates
     candidates = []
     for name, architecture in architectures(found, arguments.random, plan):
-        candidate = at_milliseconds(name, architecture, arguments.milliseconds, plan)
-        print(f"{name}: {candidate.architecture.stem_channels} channels, {candidate.milliseconds:.1f} ms", flush=True)
-        candidates.append(candidate)
-    write_text(kept, to_json(Candidates(candidates=tuple(candidates))))
+        kept = results / f"{architecture.structure_hash[:12]}-{arguments.milliseconds:g}ms.json"
+        if not kept.is_file():
+            write_text(kept, to_json(at_milliseconds(architecture, arguments.milliseconds, plan)))
+        fit = read_document(kept, Fit, made_by="this benchmark")
+        candidates.append(Candidate(name, architecture.with_stem(fit.stem_channels), fit.milliseconds))
+        print(f"{name}: {fit.stem_channels} channels, {fit.milliseconds:.1f} ms", flush=True)
     return candidates
 
 
@@ -141,7 +142,7 @@ def milliseconds_of(architecture: Architecture, plan: Plan) -> float:
     return milliseconds
 
 
-def at_milliseconds(name: str, architecture: Architecture, target: float, plan: Plan) -> Candidate:
+def at_milliseconds(architecture: Architecture, target: float, plan: Plan) -> Fit:
     """The widest network that takes at most a tenth more than the target, or else the fastest.
 
     Time does not rise with every step of the width: an engine has fast kernels for some numbers of channels only.
@@ -153,7 +154,7 @@ def at_milliseconds(name: str, architecture: Architecture, target: float, plan: 
             break
     width = max((width for width, each in measured.items() if each <= NEAR * target), default=None)
     width = width or min(measured, key=measured.__getitem__)
-    return Candidate(name=name, architecture=architecture.with_stem(width), milliseconds=measured[width])
+    return Fit(stem_channels=width, milliseconds=measured[width])
 
 
 def train_all(
