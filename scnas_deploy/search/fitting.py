@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from math import inf, isclose
 from typing import Final
 
 import torch
@@ -24,10 +25,13 @@ from scnas_deploy.search.budget import Budget, CostFunction, cheapest, cost_func
 from scnas_deploy.search.derivation import derive_cells
 from scnas_deploy.search.expected_cost import one_hot
 
-MOST_ROUNDS: Final = 4
+MOST_ROUNDS: Final = 8
 """Networks that are measured at most."""
 WASTED: Final = 0.05
 """Part of the budget that a network which gave up operations for it may leave unused."""
+_FURTHER: Final = 1.1
+_NARROW: Final = 0.01
+"""Of the limit: between aims that close no other network lies."""
 
 
 def fit_budget(
@@ -57,19 +61,21 @@ def fit_budget(
     strongest = derive_cells(alpha_TEO, operations)
     wider = () if spend else budget.wider
     stem, cost = _widest(strongest, operations, dataclasses.replace(budget, wider=wider), plan, costs)
-    correction = 1.0
+    aim = _Aim(budget.limit)
     tried: list[tuple[ScnasArchitecture, float, float]] = []
     for _ in range(MOST_ROUNDS):
-        cells = fit_cells(alpha_TEO, operations, cost, budget.limit / correction, spend=spend)
-        predicted = cost(one_hot(cells, operations)).item()
+        cells = fit_cells(alpha_TEO, operations, cost, aim.predicted, spend=spend)
         architecture = ScnasArchitecture(cells=cells, stem_channels=stem)
-        if any(architecture == other for other, _, _ in tried):
-            break
-        measured = measure(budget, architecture, plan, costs)
-        tried.append((architecture, predicted, measured))
-        correction = measured / predicted
+        known = next((each for each in tried if each[0] == architecture), None)
+        if known is None:
+            predicted = cost(one_hot(cells, operations)).item()
+            known = (architecture, predicted, measure(budget, architecture, plan, costs))
+            tried.append(known)
+        _, predicted, measured = known
         kept = measured <= budget.limit
         if kept and (cells == strongest or measured >= (1 - WASTED) * budget.limit):
+            break
+        if not aim.correct(predicted, measured):
             break
     architecture, predicted, measured = min(
         tried, key=lambda each: (each[2] > budget.limit, abs(each[2] - budget.limit))
@@ -78,6 +84,33 @@ def fit_budget(
     return architecture, BudgetRecord(
         kind=budget.kind, limit=budget.limit, predicted=round(predicted, 4), measured=round(measured, 4), engine=engine
     )
+
+
+@dataclasses.dataclass
+class _Aim:
+    """The predicted cost at which the measured one comes closest to the limit, narrowed down from both sides."""
+
+    limit: float
+    kept: float = 0.0
+    """The highest that was aimed at and kept the limit."""
+    exceeded: float = inf
+    """The lowest that was aimed at and did not."""
+
+    def __post_init__(self) -> None:
+        self.predicted = self.limit
+
+    def correct(self, predicted: float, measured: float) -> bool:
+        """Aim anew, as if the prediction were off by a factor, but between what is known; whether that is worth it."""
+        if measured <= self.limit:
+            self.kept = max(self.kept, self.predicted)
+        else:
+            self.exceeded = min(self.exceeded, self.predicted)
+        aim = self.limit * predicted / measured
+        if not self.kept < aim < self.exceeded:
+            aim = (self.kept + self.exceeded) / 2 if self.exceeded < inf else _FURTHER * self.kept
+        self.predicted = aim
+        exact = isclose(predicted, measured, rel_tol=1e-6)
+        return not exact and self.exceeded - self.kept > _NARROW * self.limit
 
 
 def measure(budget: Budget, architecture: ScnasArchitecture, plan: Plan, costs: Costs | None) -> float:

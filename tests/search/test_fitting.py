@@ -91,6 +91,26 @@ def test_where_the_prediction_is_off_the_measurement_corrects_it(phantom_plan, a
     assert record.engine == costs.engine
 
 
+@pytest.mark.parametrize("power", [0.6, 1.5])
+def test_a_prediction_that_is_off_in_no_simple_way_is_corrected_from_both_sides(
+    phantom_plan, alpha, monkeypatch, power
+):
+    """Measured as a power of the prediction: one factor, taken at the wrong end, leads past the limit and back."""
+    costs = made_up_costs(phantom_plan)
+    cost = cost_function("ms", OPERATIONS, 16, phantom_plan, costs)
+    lowest, _ = cost_range(cost, OPERATIONS)
+    strongest = cost(one_hot(derive_cells(alpha, OPERATIONS), OPERATIONS)).item()
+
+    def measured(_, found, __):
+        return strongest * (cost(one_hot(found.cells, OPERATIONS)).item() / strongest) ** power
+
+    monkeypatch.setattr(fitting, "measure_network", measured)
+    limit = strongest * ((lowest + strongest) / 2 / strongest) ** power
+    budget = Budget(kind="ms", limit=limit, stem_channels=16)
+    _, record = fit_budget(alpha, OPERATIONS, budget, phantom_plan, costs, spend=True)
+    assert 0.93 * limit <= record.measured <= limit
+
+
 def test_what_a_bound_search_leaves_of_its_budget_goes_to_the_next_operations(phantom_plan):
     """Convolutions have become second everywhere, on one edge by little."""
     space = (Operation.CONV, Operation.IDENTITY, Operation.ZERO)
