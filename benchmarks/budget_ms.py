@@ -22,9 +22,11 @@ from typing import Any
 
 from scnas_deploy.data.plan import load_plan
 from scnas_deploy.export.onnx import export_onnx
+from scnas_deploy.export.op_costs import Pace
 from scnas_deploy.inference.engines.openvino import OpenVinoEngine
-from scnas_deploy.inference.latency import latencies_ms, noise_patch
+from scnas_deploy.inference.latency import noise_patch
 from scnas_deploy.networks.builder import build
+from scnas_deploy.networks.costs import load_costs
 from scnas_deploy.networks.genotype import Genotype, load_genotype
 
 SCNAS = Path(sys.executable).with_name("scnas")
@@ -113,13 +115,13 @@ def train(project: Path, name: str, steps: int) -> float:
 
 
 def measure(project: Path, threads: int, *genotypes: Genotype) -> list[float]:
-    """Milliseconds a patch, the networks in turns."""
+    """Milliseconds a patch, the networks in turns, at the pace at which the costs were measured."""
     plan = load_plan(project / "plan.json")
     shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
     networks = [build(genotype.architecture.with_stem(STEM), **shape) for genotype in genotypes]
     models = [export_onnx(network, len(plan.channels), plan.patch_size) for network in networks]
-    engines = [OpenVinoEngine(model, num_threads=threads) for model in models]
-    return latencies_ms(engines, noise_patch(len(plan.channels), plan.patch_size), repeats=31)
+    patch, pace = noise_patch(len(plan.channels), plan.patch_size), Pace.of(load_costs(project / "costs.json"), plan)
+    return pace.latencies_ms([(OpenVinoEngine(model, num_threads=threads), patch) for model in models], repeats=31)
 
 
 def scnas(project: Path, *arguments: str) -> str:

@@ -138,7 +138,7 @@ def milliseconds_of(architecture: Architecture, plan: Plan) -> float:
     network = build_network(architecture, plan).eval()
     model = export_onnx(network, len(plan.channels), plan.patch_size, whole_multiple(architecture))
     engine = OpenVinoEngine(model, num_threads=1)
-    (milliseconds,) = latencies_ms([engine], noise_patch(len(plan.channels), plan.patch_size), repeats=15)
+    (milliseconds,) = latencies_ms([(engine, noise_patch(len(plan.channels), plan.patch_size))], repeats=15)
     return milliseconds
 
 

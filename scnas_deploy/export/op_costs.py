@@ -30,6 +30,7 @@ from scnas_deploy.networks.costs import (
     sum_place,
 )
 from scnas_deploy.networks.genotype import Architecture, CellType, Operation, ScnasArchitecture
+from scnas_deploy.types import PatchesBCXYZ
 
 COPIES: Final = (1, 4)
 """A part's time is the difference between graphs with so many copies of it: what a call costs anyway cancels."""
@@ -54,6 +55,36 @@ class Measuring:
         return open_engine(model, self.engine, num_threads=self.num_threads).engine
 
 
+class Pace:
+    """How fast the machine is at the moment, told by a network whose time is known: the chain without operations.
+
+    What runs beside them, and the clock rate, change the speed of most machines by a fifth within minutes. Times that
+    are compared with each other are therefore brought to one pace, that of the known time.
+
+    Args:
+        measuring: The engine.
+        plan: Patch size, channels and classes.
+        stem_channels: The chain's width.
+        milliseconds: What it took; None measures it now.
+    """
+
+    def __init__(self, measuring: Measuring, plan: Plan, stem_channels: int, milliseconds: float | None = None) -> None:
+        self._call = _network_call(measuring, ScnasArchitecture(cells=SKELETON, stem_channels=stem_channels), plan)
+        self._known = milliseconds or latencies_ms([self._call], repeats=2 * measuring.repeats)[0]
+
+    @classmethod
+    def of(cls, costs: Costs, plan: Plan) -> "Pace":
+        """The pace at which costs were measured."""
+        stem = costs.stems[0]
+        known = next(entry.milliseconds for entry in costs.entries if entry.place == skeleton_place(stem))
+        return cls(Measuring(engine=costs.engine_name, num_threads=costs.num_threads), plan, stem, known)
+
+    def latencies_ms(self, calls: Sequence[tuple[Engine, PatchesBCXYZ]], *, repeats: int) -> list[float]:
+        """As :func:`~scnas_deploy.inference.latency.latencies_ms`, at that pace."""
+        now, *others = latencies_ms([self._call, *calls], repeats=repeats)
+        return [self._known * milliseconds / now for milliseconds in others]
+
+
 def measure_costs(measuring: Measuring, plan: Plan, stems: Sequence[int], progress: Progress | None = None) -> Costs:
     """Measure every operation at every place of the chain, and the chain without them.
 
@@ -69,9 +100,10 @@ def measure_costs(measuring: Measuring, plan: Plan, stems: Sequence[int], progre
         EngineError: If the engine cannot run a part.
     """
     milliseconds: dict[Place, float] = {}
+    pace = Pace(measuring, plan, min(stems))
     todo = [place for stem in stems for place in places(stem)]
     for place in todo:
-        milliseconds[place] = _measure(measuring, plan, place, milliseconds)
+        milliseconds[place] = _measure(measuring, plan, place, milliseconds, pace)
         if progress is not None:
             progress(len(milliseconds), len(todo), f"{place.part} {milliseconds[place]:.3f} ms")
     engine = measuring.open(repeated(todo[0], plan.patch_size, 1))
@@ -87,12 +119,15 @@ def measure_costs(measuring: Measuring, plan: Plan, stems: Sequence[int], progre
     )
 
 
-def measure_network(measuring: Measuring, architecture: Architecture, plan: Plan) -> float:
+def measure_network(measuring: Measuring, architecture: Architecture, plan: Plan, pace: Pace) -> float:
     """Milliseconds that an architecture's exported network takes for one patch; its weights do not matter."""
+    return pace.latencies_ms([_network_call(measuring, architecture, plan)], repeats=2 * measuring.repeats)[0]
+
+
+def _network_call(measuring: Measuring, architecture: Architecture, plan: Plan) -> tuple[Engine, PatchesBCXYZ]:
     shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes}
     model = export_onnx(build(architecture, **shape), len(plan.channels), plan.patch_size)
-    patch = noise_patch(len(plan.channels), plan.patch_size)
-    return latencies_ms([measuring.open(model)], patch, repeats=2 * measuring.repeats)[0]
+    return measuring.open(model), noise_patch(len(plan.channels), plan.patch_size)
 
 
 def places(stem_channels: int) -> list[Place]:
@@ -116,14 +151,14 @@ def places(stem_channels: int) -> list[Place]:
     return list(dict.fromkeys([*sums, *activations, *operations, *projections, skeleton_place(stem_channels)]))
 
 
-def _measure(measuring: Measuring, plan: Plan, place: Place, known: Mapping[Place, float]) -> float:
+def _measure(measuring: Measuring, plan: Plan, place: Place, known: Mapping[Place, float], pace: Pace) -> float:
     """Milliseconds of a part alone; what runs beside it is known and taken off."""
     if place.part == "skeleton":
         architecture = ScnasArchitecture(cells=SKELETON, stem_channels=place.in_channels)
-        return measure_network(measuring, architecture, plan)
+        return measure_network(measuring, architecture, plan, pace)
     engines = [measuring.open(repeated(place, plan.patch_size, copies)) for copies in COPIES]
     patch = noise_patch(1, grid_at(plan.patch_size, place.from_level))
-    few, many = latencies_ms(engines, patch, repeats=measuring.repeats)
+    few, many = pace.latencies_ms([(engine, patch) for engine in engines], repeats=measuring.repeats)
     copy = (many - few) / (COPIES[1] - COPIES[0])
     activations, num_sums = company(place)
     if place.part == "sum":

@@ -9,19 +9,18 @@ from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.types import PatchesBCXYZ, Shape3
 
 
-def latencies_ms(engines: Sequence[Engine], patches_BCXYZ: PatchesBCXYZ, *, repeats: int) -> list[float]:
+def latencies_ms(calls: Sequence[tuple[Engine, PatchesBCXYZ]], *, repeats: int) -> list[float]:
     """Milliseconds of one call on each engine: the shortest of several, since what else a machine does only adds.
 
     The engines take turns, so that a disturbance meets all of them.
 
     Args:
-        engines: What to measure.
-        patches_BCXYZ: What every call computes.
+        calls: Each engine with the patches that it computes.
         repeats: Calls of each engine that count, after two that warm it up.
     """
-    taken: list[list[float]] = [[] for _ in engines]
+    taken: list[list[float]] = [[] for _ in calls]
     for number in range(-2, repeats):
-        for engine, milliseconds in zip(engines, taken, strict=True):
+        for (engine, patches_BCXYZ), milliseconds in zip(calls, taken, strict=True):
             started = time.perf_counter()
             engine.run(patches_BCXYZ)
             if number >= 0:

@@ -1,7 +1,7 @@
 """From architecture parameters to cells and a width that keep a budget, measured on the whole network."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf, isclose
 from typing import Final
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scnas_deploy.data.plan import Plan
-from scnas_deploy.export.op_costs import Measuring, measure_network
+from scnas_deploy.export.op_costs import Measuring, Pace, measure_network
 from scnas_deploy.networks.complexity import count, peak_activation_bytes
 from scnas_deploy.networks.costs import Costs
 from scnas_deploy.networks.genotype import (
@@ -61,7 +61,7 @@ def fit_budget(
     strongest = derive_cells(alpha_TEO, operations)
     wider = () if spend else budget.wider
     stem, cost = _widest(strongest, operations, dataclasses.replace(budget, wider=wider), plan, costs)
-    aim = _Aim(budget.limit)
+    aim, measure = _Aim(budget.limit), meter(budget, plan, costs)
     tried: list[tuple[ScnasArchitecture, float, float]] = []
     for _ in range(MOST_ROUNDS):
         cells = fit_cells(alpha_TEO, operations, cost, aim.predicted, spend=spend)
@@ -69,7 +69,7 @@ def fit_budget(
         known = next((each for each in tried if each[0] == architecture), None)
         if known is None:
             predicted = cost(one_hot(cells, operations)).item()
-            known = (architecture, predicted, measure(budget, architecture, plan, costs))
+            known = (architecture, predicted, measure(architecture))
             tried.append(known)
         _, predicted, measured = known
         kept = measured <= budget.limit
@@ -113,16 +113,17 @@ class _Aim:
         return not exact and self.exceeded - self.kept > _NARROW * self.limit
 
 
-def measure(budget: Budget, architecture: ScnasArchitecture, plan: Plan, costs: Costs | None) -> float:
-    """What a network costs as a whole: counted, or timed as exported on the engine of the costs."""
+def meter(budget: Budget, plan: Plan, costs: Costs | None) -> Callable[[ScnasArchitecture], float]:
+    """What a network costs as a whole: counted, or timed as exported on the engine of the costs and at their pace."""
     shape = {"in_channels": len(plan.channels), "num_classes": plan.num_classes, "patch_size": plan.patch_size}
     if budget.kind == "gmacs":
-        return count(architecture, **shape).gmacs  # type: ignore[arg-type]
+        return lambda architecture: count(architecture, **shape).gmacs  # type: ignore[arg-type]
     if budget.kind == "bytes":
-        return peak_activation_bytes(architecture, **shape)  # type: ignore[arg-type]
+        return lambda architecture: peak_activation_bytes(architecture, **shape)  # type: ignore[arg-type]
     assert costs is not None
     measuring = Measuring(engine=costs.engine_name, num_threads=costs.num_threads)
-    return measure_network(measuring, architecture, plan)
+    pace = Pace.of(costs, plan)
+    return lambda architecture: measure_network(measuring, architecture, plan, pace)
 
 
 def fit_cells(

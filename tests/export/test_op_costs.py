@@ -5,13 +5,15 @@ import onnx
 import pytest
 
 from scnas_deploy.export import op_costs
-from scnas_deploy.export.op_costs import Measuring, measure_costs, measure_network, places
+from scnas_deploy.export.op_costs import Measuring, Pace, measure_costs, measure_network, places
 from scnas_deploy.export.op_graphs import company, repeated
 from scnas_deploy.inference.engines.select import open_engine
+from scnas_deploy.inference.latency import noise_patch
 from scnas_deploy.inference.package import open_package
 from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.costs import SKELETON
 from scnas_deploy.networks.genotype import Operation, ScnasArchitecture
+from tests.inference.conftest import EngineFake
 
 PATCH = (24, 24, 24)
 PARTS = [place for place in places(8) if place.part != "skeleton"]
@@ -52,7 +54,7 @@ def test_each_copy_brings_its_part_once_and_what_is_said_beside_it():
 def test_what_runs_beside_a_part_is_taken_off(phantom_plan, monkeypatch):
     """With engines that take one millisecond an ONNX node, a part takes its own number of nodes."""
     monkeypatch.setattr(op_costs, "open_engine", lambda model, *_, **__: _Opened(model))
-    monkeypatch.setattr(op_costs, "latencies_ms", lambda engines, *_, **__: [float(e.num_nodes) for e in engines])
+    monkeypatch.setattr(op_costs, "Pace", PaceFake)
     monkeypatch.setattr(op_costs, "measure_network", lambda *_: 100.0)
     costs = measure_costs(Measuring(), phantom_plan, [8])
     own = {"sum": 1, "activation": 1, "skeleton": 100, Operation.IDENTITY: 1, Operation.MAX_POOL: 2}
@@ -68,9 +70,30 @@ def test_what_runs_beside_a_part_is_taken_off(phantom_plan, monkeypatch):
 
 
 def test_the_skeleton_is_counted_and_measured_as_a_network(phantom_plan):
-    architecture = ScnasArchitecture(cells=SKELETON, stem_channels=8)
-    assert measure_network(Measuring(num_threads=1, repeats=1), architecture, phantom_plan) > 0
+    architecture, measuring = ScnasArchitecture(cells=SKELETON, stem_channels=8), Measuring(num_threads=1, repeats=5)
+    pace = Pace(measuring, phantom_plan, 8, 7.0)
+    assert measure_network(measuring, architecture, phantom_plan, pace) == pytest.approx(7.0, rel=0.5)
     assert count(architecture, in_channels=1, num_classes=3, patch_size=PATCH).num_parameters > 0
+
+
+def test_times_are_brought_to_the_pace_of_the_known_one(phantom_plan, monkeypatch):
+    """The network of ten milliseconds takes twelve now: what takes six now is a matter of five."""
+    patch = noise_patch(1, PATCH)
+    reference, part = EngineFake(lambda patches: patches), EngineFake(lambda patches: patches)
+    now = {id(reference): 12.0, id(part): 6.0}
+    monkeypatch.setattr(op_costs, "_network_call", lambda *_: (reference, patch))
+    monkeypatch.setattr(op_costs, "latencies_ms", lambda calls, **_: [now[id(engine)] for engine, _ in calls])
+    assert Pace(Measuring(), phantom_plan, 8, 10.0).latencies_ms([(part, patch)], repeats=1) == [5.0]
+
+
+class PaceFake(Pace):
+    """An unchanging one; engines take a millisecond a node."""
+
+    def __init__(self, *_):
+        pass
+
+    def latencies_ms(self, calls, *, repeats):
+        return [float(engine.num_nodes) for engine, _ in calls]
 
 
 class _Opened:

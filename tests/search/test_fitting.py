@@ -1,5 +1,7 @@
 """What is derived keeps the budget and gives up as little as it can."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -77,8 +79,9 @@ def test_the_widest_network_that_keeps_the_budget_is_taken(phantom_plan, alpha):
 def test_where_the_prediction_is_off_the_measurement_corrects_it(phantom_plan, alpha, monkeypatch):
     costs = made_up_costs(phantom_plan)
     cost = cost_function("ms", OPERATIONS, 16, phantom_plan, costs)
+    monkeypatch.setattr(fitting, "Pace", SimpleNamespace(of=lambda *_: None))
     monkeypatch.setattr(
-        fitting, "measure_network", lambda _, found, __: 1.3 * cost(one_hot(found.cells, OPERATIONS)).item()
+        fitting, "measure_network", lambda _, found, *__: 1.3 * cost(one_hot(found.cells, OPERATIONS)).item()
     )
     strongest = cost(one_hot(derive_cells(alpha, OPERATIONS), OPERATIONS)).item()
     lowest, _ = cost_range(cost, OPERATIONS)
@@ -101,9 +104,10 @@ def test_a_prediction_that_is_off_in_no_simple_way_is_corrected_from_both_sides(
     lowest, _ = cost_range(cost, OPERATIONS)
     strongest = cost(one_hot(derive_cells(alpha, OPERATIONS), OPERATIONS)).item()
 
-    def measured(_, found, __):
+    def measured(_, found, *__):
         return strongest * (cost(one_hot(found.cells, OPERATIONS)).item() / strongest) ** power
 
+    monkeypatch.setattr(fitting, "Pace", SimpleNamespace(of=lambda *_: None))
     monkeypatch.setattr(fitting, "measure_network", measured)
     limit = strongest * ((lowest + strongest) / 2 / strongest) ** power
     budget = Budget(kind="ms", limit=limit, stem_channels=16)
