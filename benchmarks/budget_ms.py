@@ -28,6 +28,7 @@ from scnas_deploy.inference.latency import noise_patch
 from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.costs import load_costs
 from scnas_deploy.networks.genotype import Genotype, load_genotype
+from scnas_deploy.training.run import at_width
 
 SCNAS = Path(sys.executable).with_name("scnas")
 STEM = 16
@@ -76,7 +77,7 @@ def compare(project: Path, dataset: Path, arguments: argparse.Namespace) -> dict
         "measured_over_budget": round(budget_ms / kept.limit, 3),
         "predicted_over_measured_in_search": round(kept.predicted / kept.measured, 3),
         "speedup": round(free_ms / budget_ms, 3),
-        "free_gmacs": found["free"].gmacs,
+        "free_gmacs": at_width(found["free"], STEM, load_plan(project / "plan.json")).gmacs,
         "budget_gmacs": found["budget"].gmacs,
         "free_dice": round(dice["free"], 4),
         "budget_dice": round(dice["budget"], 4),
