@@ -5,7 +5,8 @@ import pytest
 from scnas_deploy.networks.genotype import load_genotype
 
 
-@pytest.mark.parametrize("kind", ["u_resnet", pytest.param("plain_conv_unet", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["u_resnet", "plain_conv_unet"])
 def test_a_baseline_is_trained_and_exported(project, kind):
     project("baseline", kind, "-o", project.folder / "genotype.json")
     project("train", "--genotype", project.folder / "genotype.json", "--stem-channels", "4",

@@ -15,6 +15,9 @@ from tests.conftest import plan_phantom
 BRIEFLY = ("--epochs", "2", "--steps-per-epoch", "3")
 
 
+pytestmark = pytest.mark.soak  # a chain of its own; test_chain.py has the other space's
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory, phantom_dataset) -> CommandLine:
     folder = tmp_path_factory.mktemp("ronasmis")
@@ -51,7 +54,6 @@ def test_a_study_is_segmented_at_once(searched, phantom_dataset, tmp_path):
     assert nibabel.load(tmp_path / "mask.nii.gz").shape == nibabel.load(study).shape
 
 
-@pytest.mark.soak
 def test_the_found_network_can_be_trained_anew(searched):
     searched("train", "--name", "anew", "--epochs", "1", "--steps-per-epoch", "2")
     searched("evaluate", "--name", "anew")

@@ -24,6 +24,7 @@ def with_small_patches(scnas, dataset, patch_size):
     toml.write_text(toml.read_text().replace("memory_gib =", f"patch_size = {list(patch_size)}\nmemory_gib ="))
 
 
+@pytest.mark.soak
 def test_an_anisotropic_ct_task_takes_a_genotype_found_elsewhere(scnas, scnas_data, found):
     with_small_patches(scnas, scnas_data / "TaskSTS_CT", (48, 48, 24))
     result = scnas("transfer", found, scnas_data / "TaskSTS_CT", *BRIEFLY)
