@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 help:
 	@echo "make demo        the whole chain once through, on SCNAS_DATA's Hippocampus or on a phantom"
 	@echo "make test        the test suite"
-	@echo "make soak        long kill and fault tests"
+	@echo "make soak        long kill, outage and installation tests"
 	@echo "make check       formatter, linter, type checker, import contracts"
 	@echo "make bench       the benchmarks"
 	@echo "make wheelhouse  all wheels of the CPU install, for a machine without network"

@@ -29,6 +29,7 @@ from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.costs import load_costs
 from scnas_deploy.networks.genotype import Genotype, load_genotype
 from scnas_deploy.training.run import at_width
+from scnas_deploy.training.runs import RunFolder
 
 SCNAS = Path(sys.executable).with_name("scnas")
 STEM = 16
@@ -108,11 +109,13 @@ def train(project: Path, name: str, steps: int) -> float:
     length = ("--epochs", "1") if steps < 10 else ("--epochs", str(steps // 10))
     steps_per_epoch = ("--steps-per-epoch", str(min(steps, 10)))
     run = ("--name", f"{name}-trained-{steps}")
-    if not (project / "runs" / run[1] / "evaluation.json").exists():
+    folder = RunFolder(project / "runs" / run[1])
+    if folder.evaluation() is None:
         scnas(project, "train", "--preset", "cpu", *run, *genotype, *length, *steps_per_epoch)
-    evaluation = json.loads(scnas(project, "evaluate", *run, "--json"))
-    values = [value for case in evaluation["cases"] for value in case["dice"].values() if value is not None]
-    return sum(values) / len(values)
+        scnas(project, "evaluate", *run)
+    evaluation = folder.evaluation()
+    assert evaluation is not None
+    return evaluation.mean_foreground() or 0.0
 
 
 def measure(project: Path, threads: int, *genotypes: Genotype) -> list[float]:
@@ -125,18 +128,11 @@ def measure(project: Path, threads: int, *genotypes: Genotype) -> list[float]:
     return pace.latencies_ms([(OpenVinoEngine(model, num_threads=threads), patch) for model in models], repeats=31)
 
 
-def scnas(project: Path, *arguments: str) -> str:
-    """Run a command in the project on one core; returns what it printed."""
+def scnas(project: Path, *arguments: str) -> None:
+    """Run a command in the project on one core."""
     print(f"$ scnas {' '.join(arguments)}", file=sys.stderr, flush=True)
-    done = subprocess.run(
-        [str(SCNAS), *arguments],
-        cwd=project,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return done.stdout
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([str(SCNAS), *arguments], cwd=project, env=environment, stdout=sys.stderr, check=True)
 
 
 def _found(project: Path, name: str) -> Genotype:

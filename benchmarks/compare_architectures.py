@@ -37,9 +37,11 @@ from scnas_deploy.inference.latency import latencies_ms, noise_patch
 from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.genotype import (
     Architecture,
+    CellType,
     Genotype,
     Operation,
     PlainConvUNetArchitecture,
+    ScnasArchitecture,
     UResNetArchitecture,
     load_genotype,
     whole_multiple,
@@ -180,16 +182,18 @@ def report(
     for name, each in outcomes.items():
         rows[name] |= difference(found, averaged([outcome.evaluation for outcome in each]))
     print(
-        f"\n{'':14} {'stem':>4} {'ms':>6} {'GMAC':>6} {'M par':>6} {'steps':>6} {'s':>5} {'Dice':>7}  minus found, 95 %"
+        f"\n{'':14} {'stem':>4} {'conv':>4} {'ms':>6} {'GMAC':>6} {'GMAC/s':>6} {'M par':>6} {'steps':>6} {'s':>5} "
+        f"{'Dice':>7}  minus found, 95 %"
     )
     for name, figures in rows.items():
         print(
-            f"{name:14} {figures['stem']:4} {figures['ms']:6.1f} {figures['gmacs']:6.2f} {figures['parameters']:6.2f} "
+            f"{name:14} {figures['stem']:4} {figures['convolutions'] or '':4} {figures['ms']:6.1f} "
+            f"{figures['gmacs']:6.2f} {figures['gmacs_per_second']:6.1f} {figures['parameters']:6.2f} "
             f"{figures['steps']:6.0f} {figures['seconds']:5.0f} {figures['dice']:7.4f}  {in_words(figures)}"
         )
     of_randoms = difference(found, randoms)
-    print(f"{'mean of found':14} {'':38} {found.mean_foreground():7.4f}")
-    print(f"{'mean of random':14} {'':38} {randoms.mean_foreground():7.4f}  {in_words(of_randoms)}")
+    print(f"{'mean of found':14} {'':50} {found.mean_foreground():7.4f}")
+    print(f"{'mean of random':14} {'':50} {randoms.mean_foreground():7.4f}  {in_words(of_randoms)}")
     spread = spread_of(outcomes)
     print(
         f"standard deviation of Dice: {spread['between_genotypes']} between genotypes, {spread['between_trainings']} "
@@ -214,12 +218,21 @@ def row(candidate: Candidate, outcomes: Sequence[Outcome], plan: Plan) -> dict[s
         "stem": candidate.architecture.stem_channels,
         "ms": round(candidate.milliseconds, 2),
         "gmacs": round(cost.gmacs, 3),
+        "gmacs_per_second": round(1e3 * cost.gmacs / candidate.milliseconds, 1),
+        "convolutions": num_convolutions(candidate.architecture),
         "parameters": round(cost.num_parameters / 1e6, 3),
         "steps": statistics.mean(outcome.num_steps for outcome in outcomes),
         "seconds": round(statistics.mean(outcome.seconds for outcome in outcomes), 1),
         "dice": round(statistics.mean(scores), 4),
         "dice_by_seed": [round(score, 4) for score in scores],
     }
+
+
+def num_convolutions(architecture: Architecture) -> int | None:
+    """Edges of searched cells that are dense convolutions; None of other architectures."""
+    if not isinstance(architecture, ScnasArchitecture):
+        return None
+    return sum(operation is Operation.CONV for cell in CellType for operation in architecture.cells.of(cell))
 
 
 def spread_of(outcomes: dict[str, list[Outcome]]) -> dict[str, float | None]:

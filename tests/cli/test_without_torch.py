@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import CommandLine
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.soak  # it makes an environment of its own
 
 
 @pytest.fixture(scope="module")

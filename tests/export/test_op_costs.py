@@ -70,9 +70,8 @@ def test_what_runs_beside_a_part_is_taken_off(phantom_plan, monkeypatch):
 
 
 def test_the_skeleton_is_counted_and_measured_as_a_network(phantom_plan):
-    architecture, measuring = ScnasArchitecture(cells=SKELETON, stem_channels=8), Measuring(num_threads=1, repeats=5)
-    pace = Pace(measuring, phantom_plan, 8, 7.0)
-    assert measure_network(measuring, architecture, phantom_plan, pace) == pytest.approx(7.0, rel=0.5)
+    architecture, measuring = ScnasArchitecture(cells=SKELETON, stem_channels=8), Measuring(num_threads=1, repeats=1)
+    assert measure_network(measuring, architecture, phantom_plan, Pace(measuring, phantom_plan, 8)) > 0
     assert count(architecture, in_channels=1, num_classes=3, patch_size=PATCH).num_parameters > 0
 
 

@@ -23,7 +23,7 @@ from scnas_deploy.training.prepared import PreparedCases
 from scnas_deploy.training.run import build_network
 from scnas_deploy.training.trainer import TrainingConfig, TrainingTask
 from tests.killing import assert_same_run, end_when, num_epochs_logged, run, start, wait_until
-from tests.training.test_resume import KINDS, command, resume
+from tests.training.test_resume import SHORT, command, resume
 
 NUM_STEPS = 3
 
@@ -143,7 +143,7 @@ def test_a_process_by_itself_needs_no_others(monkeypatch):
     assert (tensor.item(), world.largest(2), world.is_main) == (3.0, 2, True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SHORT)
 def test_two_processes_take_the_steps_of_one(kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path):
     arguments = (kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path)
     for world_size in (1, 2):
