@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 from scnas_deploy.training.checkpoint import load_checkpoint
@@ -14,7 +15,7 @@ from scnas_deploy.training.loop import CHECKPOINT
 from scnas_deploy.training.metrics_log import CLOCK_FIELDS, read_metrics
 
 SCNAS = Path(sys.executable).with_name("scnas")
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 300
 
 
 def start(*arguments: str, project: Path) -> subprocess.Popen:
@@ -25,7 +26,7 @@ def start(*arguments: str, project: Path) -> subprocess.Popen:
 
 def run(*arguments: str, project: Path) -> subprocess.CompletedProcess:
     process = start(*arguments, project=project)
-    out, err = process.communicate(timeout=_PATIENCE_SECONDS)
+    out, err = output_of(process)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
@@ -33,15 +34,26 @@ def end_when(process: subprocess.Popen, condition: Callable[[], bool], number: s
     """Send a signal as soon as the condition holds or the process has ended by itself."""
     wait_until(process, condition)
     process.send_signal(number)
-    return process.communicate(timeout=_PATIENCE_SECONDS)
+    return output_of(process)
 
 
 def wait_until(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
     """Wait until the condition holds or the process has ended by itself."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not condition() and process.poll() is None:
-        assert time.monotonic() < deadline
+        if time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"after {_PATIENCE_SECONDS} s it had not come so far:\n{process.communicate()[1]}")
         time.sleep(0.01)
+
+
+def output_of(process: subprocess.Popen) -> tuple[str, str]:
+    """What it wrote until it ended; it is not left behind when that takes too long."""
+    try:
+        return process.communicate(timeout=_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"after {_PATIENCE_SECONDS} s it had not ended:\n{process.communicate()[1]}")
 
 
 def num_epochs_logged(run_folder: Path) -> int:

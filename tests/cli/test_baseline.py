@@ -17,6 +17,7 @@ def test_a_baseline_is_trained_and_exported(project, kind):
     assert kind.replace("_", "-") in project("models").stdout
 
 
+@pytest.mark.soak
 def test_the_width_is_chosen_for_a_cost(project):
     project("baseline", "random", "-o", project.folder / "genotype.json", "--seed", "3", "--target-gmacs", "0.2")
     written = load_genotype(project.folder / "genotype.json")

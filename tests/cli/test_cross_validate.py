@@ -93,7 +93,8 @@ def test_other_settings_are_refused_before_anything_runs(first, project):
 
 @pytest.mark.soak
 def test_ctrl_c_saves_what_is_running_and_says_how_to_go_on(project):
-    stopped = start("cross-validate", "--folds", "2", "--preset", "cpu", "--epochs", "90", project=project)
+    long = ("--preset", "cpu", "--epochs", "90", "--steps-per-epoch", "2")
+    stopped = start("cross-validate", "--folds", "2", *long, project=project)
     search = project / "runs" / "search-fold2"
     _, err = end_when(stopped, lambda: num_epochs_logged(search) >= 1, signal.SIGINT)
     assert stopped.returncode == 130

@@ -22,8 +22,8 @@ from scnas_deploy.training.metrics_log import read_metrics
 from scnas_deploy.training.prepared import PreparedCases
 from scnas_deploy.training.run import build_network
 from scnas_deploy.training.trainer import TrainingConfig, TrainingTask
-from tests.killing import assert_same_run, end_when, num_epochs_logged, run, start, wait_until
-from tests.training.test_resume import SHORT, command, resume
+from tests.killing import assert_same_run, end_when, num_epochs_logged, output_of, run, start, wait_until
+from tests.training.test_resume import command, resume
 
 NUM_STEPS = 3
 
@@ -143,7 +143,9 @@ def test_a_process_by_itself_needs_no_others(monkeypatch):
     assert (tensor.item(), world.largest(2), world.is_main) == (3.0, 2, True)
 
 
-@pytest.mark.parametrize("kind", SHORT)
+@pytest.mark.parametrize(
+    "kind", ["train", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("search", "ronasmis"))]
+)
 def test_two_processes_take_the_steps_of_one(kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path):
     arguments = (kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path)
     for world_size in (1, 2):
@@ -183,6 +185,7 @@ def whole(project) -> Path:
     return project
 
 
+@pytest.mark.soak
 def test_only_one_process_writes_and_speaks(whole):
     folder = whole / "runs" / "train-whole"
     assert [record["epoch"] for record in read_metrics(folder / "metrics.jsonl")] == [0, 1, 2, 3]
@@ -241,7 +244,7 @@ def test_one_of_two_processes_killed_ends_the_command_and_resumes_to_the_same_bi
     folder = whole / "runs" / "train-halved"
     wait_until(process, lambda: num_epochs_logged(folder) >= 1)
     os.kill(children_of(process.pid)[-1], signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
+    _, err = output_of(process)
     assert process.returncode not in (0, -signal.SIGKILL)
     assert "one ended by SIGKILL" in err
     assert "--resume" in err
