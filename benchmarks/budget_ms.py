@@ -115,7 +115,9 @@ def train(project: Path, name: str, steps: int) -> float:
         scnas(project, "evaluate", *run)
     evaluation = folder.evaluation()
     assert evaluation is not None
-    return evaluation.mean_foreground() or 0.0
+    dice = evaluation.mean_foreground()
+    assert dice is not None, "no held-out case has a structure"
+    return dice
 
 
 def measure(project: Path, threads: int, *genotypes: Genotype) -> list[float]:

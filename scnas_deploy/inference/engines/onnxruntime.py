@@ -40,7 +40,7 @@ class OnnxRuntimeEngine:
         """Answer a batch of patches."""
         try:
             logits: LogitsBKXYZ = self._session.run(None, {self._input: patches_BCXYZ})[0]
-        except Exception as error:
+        except Exception as error:  # as above
             raise _engine_error(self.name, "patches the model can take", error) from error
         return logits
 
