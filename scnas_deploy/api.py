@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scnas_deploy.data.study import load_study
 from scnas_deploy.data.volume import Volume
-from scnas_deploy.inference.model import Model
+from scnas_deploy.inference.model import Model, SegmentOptions
 from scnas_deploy.inference.model import load_model as open_model
 from scnas_deploy.inference.models import user_models
 from scnas_deploy.inference.segmentation import Segmentation
@@ -58,4 +58,4 @@ def segment(
     """
     volume = study if isinstance(study, Volume) else load_volume(study)
     loaded = model if isinstance(model, Model) else load_model(model)
-    return loaded.segment(volume, force=force)
+    return loaded.segment(volume, SegmentOptions(force=force))

@@ -120,7 +120,8 @@ def _check_engine(costs: "Costs") -> None:
     from scnas_deploy.export.op_graphs import repeated
     from scnas_deploy.inference.engines.select import open_engine
 
-    engine = open_engine(repeated(costs.entries[0].place, costs.patch_size, 1), costs.engine_name).engine
+    part = repeated(costs.entries[0].place, costs.patch_size, 1)
+    engine = open_engine({"float32": part}, costs.engine_name).engine
     if engine.name != costs.engine:
         raise ConfigError(
             "--costs", expected=f"costs measured on {engine.name}, which is installed", found=costs.engine,

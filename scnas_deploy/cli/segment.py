@@ -30,7 +30,7 @@ def segment(
     """Segment a study and print each structure's volume."""
     from scnas_deploy.data.study import load_study
     from scnas_deploy.files import check_writable
-    from scnas_deploy.inference.model import load_model
+    from scnas_deploy.inference.model import SegmentOptions, load_model
     from scnas_deploy.inference.segmentation import check_result_name
 
     started = time.monotonic()
@@ -44,7 +44,7 @@ def segment(
     loaded = load_model(options.model_folder().resolve(model), engine=engine, num_threads=threads)
     note(f"Model '{loaded.package.manifest.name}' on {loaded.engine.name}: {loaded.engine_reason}.")
     with progress("Segmenting") as report:
-        result = loaded.segment(volume, force=force, mirror=mirror, progress=report)
+        result = loaded.segment(volume, SegmentOptions(force=force, mirror=mirror), report)
     for text in result.outside_limits:
         note(f"warning: {text}; segmented because of --force, check the result.")
     result.save(target)

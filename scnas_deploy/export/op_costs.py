@@ -52,7 +52,7 @@ class Measuring:
 
     def open(self, model: bytes) -> Engine:
         """Open the engine for an ONNX model."""
-        return open_engine(model, self.engine, num_threads=self.num_threads).engine
+        return open_engine({"float32": model}, self.engine, num_threads=self.num_threads).engine
 
 
 class Pace:

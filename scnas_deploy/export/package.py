@@ -18,10 +18,10 @@ from scnas_deploy.export.canary import make_canary
 from scnas_deploy.export.onnx import export_onnx
 from scnas_deploy.export.parity import ParityLimits, compare, require_parity
 from scnas_deploy.files import atomic_path, sha256_of
+from scnas_deploy.inference.canary import check_canary
 from scnas_deploy.inference.engines.pytorch import TorchEngine
 from scnas_deploy.inference.engines.select import installed_engines, open_engine
 from scnas_deploy.inference.manifest import Artefact, Manifest, MeasuredDice, ParityRecord, TrainingRecord
-from scnas_deploy.inference.model import check_canary
 from scnas_deploy.inference.package import CANARY, GENOTYPE, MANIFEST, MODEL, PLAN, WEIGHTS, Canary
 from scnas_deploy.networks.genotype import Genotype, whole_multiple
 from scnas_deploy.networks.weights import weights_of
@@ -110,7 +110,7 @@ def _prove(
     reference = TorchEngine(network)
     records = []
     for name in installed_engines():
-        engine = open_engine(model, name).engine
+        engine = open_engine({"float32": model}, name).engine
         record = compare(reference, engine, patches)
         require_parity(record, ParityLimits())
         check_canary(engine, canary)

@@ -7,6 +7,9 @@ from pydantic import Field
 from scnas_deploy.documents import Frozen
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Precision = Literal["float32", "float16", "int8"]
+"""Of an exported network's products: half precision keeps norms and reductions in float32; int8 is OpenVINO's."""
+
 RESEARCH_USE = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 
@@ -29,7 +32,7 @@ class Artefact(Frozen):
     """One exported form of the network."""
 
     file: str
-    precision: Literal["float32"] = "float32"
+    precision: Precision = "float32"
     parity: tuple[ParityRecord, ...]
 
 

@@ -21,7 +21,8 @@ class MirroringEngine:
         subsets = chain.from_iterable(combinations(axes, size) for size in range(len(axes) + 1))
         self._flips = [tuple(axis + 2 for axis in subset) for subset in subsets]
         self.name = f"{engine.name}, mirrored {len(self._flips)} ways"
-        self.precision, self.device, self.preferred_batch = engine.precision, engine.device, engine.preferred_batch
+        self.precision, self.device = engine.precision, engine.device
+        self.preferred_batch, self.concurrency = engine.preferred_batch, engine.concurrency
 
     def run(self, patches_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
         """Answer the mean over the mirror images."""

@@ -19,13 +19,15 @@ from scnas_deploy.data.plan import Plan
 from scnas_deploy.documents import Document, parse_document
 from scnas_deploy.errors import FormatError, PackageError
 from scnas_deploy.files import sha256_of
-from scnas_deploy.inference.manifest import Manifest
+from scnas_deploy.inference.manifest import Manifest, Precision
 from scnas_deploy.networks.genotype import Genotype
 from scnas_deploy.types import LabelsXYZ, LogitsBKXYZ, PatchesBCXYZ
 
 SUFFIX = ".scnas"
 MANIFEST, PLAN, GENOTYPE, CANARY = "manifest.json", "plan.json", "genotype.json", "canary.npz"
 MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
+MODELS: dict[Precision, str] = {"float32": MODEL, "float16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+"""The member of each precision; float32 is in every package."""
 REQUIRED = (MANIFEST, PLAN, GENOTYPE, MODEL, CANARY)
 
 _MAX_BYTES = 4 * 1024**3
@@ -66,9 +68,14 @@ class ModelPackage:
     plan: Plan
     """With the manifest's effective patch size."""
     genotype: Genotype
-    model: bytes
-    """The ONNX file."""
+    models: dict[Precision, bytes]
+    """The ONNX file of each precision that was exported and proven."""
     canary: Canary
+
+    @property
+    def model(self) -> bytes:
+        """The ONNX file in float32."""
+        return self.models["float32"]
 
 
 def open_package(path: Path) -> ModelPackage:
@@ -93,7 +100,8 @@ def open_package(path: Path) -> ModelPackage:
     if genotype.architecture.structure_hash != manifest.structure_hash:
         raise _refuse(path, "the genotype named in the manifest", "another genotype")
     canary = _canary(path, members[CANARY], plan)
-    return ModelPackage(path, sha256_of(members[MANIFEST]), manifest, plan, genotype, members[MODEL], canary)
+    models = _models(path, members, manifest)
+    return ModelPackage(path, sha256_of(members[MANIFEST]), manifest, plan, genotype, models, canary)
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
@@ -140,6 +148,15 @@ def _verify_digests(path: Path, members: dict[str, bytes], manifest: Manifest) -
     for name, digest in manifest.digests.items():
         if sha256_of(members[name]) != digest:
             raise _refuse(path, f"the digest of {name} given in the manifest", "another: the member was changed")
+
+
+def _models(path: Path, members: dict[str, bytes], manifest: Manifest) -> dict[Precision, bytes]:
+    """The networks of the package: exactly those whose proof stands in the manifest."""
+    proven = {artefact.precision: artefact.file for artefact in manifest.artefacts}
+    there = {precision: name for precision, name in MODELS.items() if name in members}
+    if proven != there or len(proven) != len(manifest.artefacts):
+        raise _refuse(path, f"the networks {', '.join(there.values())} in the manifest", ", ".join(proven.values()))
+    return {precision: members[name] for precision, name in there.items()}
 
 
 def _document(path: Path, members: dict[str, bytes], name: str, kind: type[Document]) -> Document:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from scnas_deploy.data.plan import Plan
+from scnas_deploy.inference.manifest import Precision
 from scnas_deploy.inference.predictor import Predictor, label_values
 from scnas_deploy.networks.ronasmis import RonasmisNetwork
 from scnas_deploy.networks.ronasmis_settings import RonasmisArchitecture
@@ -47,7 +48,8 @@ def _score(predictor: Predictor, case: PreparedCase, plan: Plan) -> float:
 class _ChildEngine:
     """A way through a supernet as an engine."""
 
-    name, precision, preferred_batch = "supernet", "float32", 1
+    name, preferred_batch, concurrency = "supernet", 1, 1
+    precision: Precision = "float32"
 
     def __init__(self, network: RonasmisNetwork, child: RonasmisArchitecture) -> None:
         self._network, self._child = network, child

@@ -41,7 +41,7 @@ def test_the_package_takes_volumes_of_any_multiple(searched):
     package = open_package(searched.models / "phantom.scnas")
     architecture = package.genotype.architecture
     assert package.plan.patch_size == architecture.patch_size
-    engine = open_engine(package.model).engine
+    engine = open_engine(package.models).engine
     multiple = architecture.resolutions[-1]
     for steps in ((8, 9, 10), (11, 8, 9)):
         shape = tuple(multiple * count for count in steps)

@@ -9,8 +9,8 @@ from torch import nn
 
 from scnas_deploy.errors import ExportError
 from scnas_deploy.export.canary import make_canary
+from scnas_deploy.inference.canary import check_canary
 from scnas_deploy.inference.engines.pytorch import TorchEngine
-from scnas_deploy.inference.model import check_canary
 from scnas_deploy.inference.package import open_package
 
 

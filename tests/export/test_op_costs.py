@@ -27,7 +27,7 @@ def operators(model: bytes) -> set[str]:
 def test_every_part_runs_on_the_engine(engine):
     for place in PARTS:
         patch = np.ones((1, 1, *(size >> place.from_level for size in PATCH)), np.float32)
-        answer = open_engine(repeated(place, PATCH, 2), engine, num_threads=1).engine.run(patch)
+        answer = open_engine({"float32": repeated(place, PATCH, 2)}, engine, num_threads=1).engine.run(patch)
         assert answer.shape == patch.shape, place
         assert np.isfinite(answer).all(), place
 

@@ -19,7 +19,7 @@ from scnas_deploy.inference.package import MANIFEST
 class EngineFake:
     """Answers by a function of the patches, and remembers how many came with each call."""
 
-    name, precision, device = "fake 1.0", "float32", "CPU"
+    name, precision, device, concurrency = "fake 1.0", "float32", "CPU", 1
 
     def __init__(self, answer: Callable[[np.ndarray], np.ndarray], preferred_batch: int = 1) -> None:
         self._answer = answer

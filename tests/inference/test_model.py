@@ -8,8 +8,9 @@ import pytest
 from scnas_deploy.data.check import load_case
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import EngineError, FingerprintError, FormatError, PackageError
+from scnas_deploy.inference.canary import check_canary
 from scnas_deploy.inference.engines.select import OpenedEngine
-from scnas_deploy.inference.model import check_canary, load_model
+from scnas_deploy.inference.model import SegmentOptions, load_model
 from tests.inference.conftest import EngineFake, constant_logits
 
 
@@ -120,7 +121,7 @@ def test_a_study_outside_the_limits_is_refused_with_the_figures(model, study):
 
 
 def test_a_forced_study_outside_the_limits_is_segmented_and_says_so(model, study):
-    result = model.segment(small(study), force=True)
+    result = model.segment(small(study), SegmentOptions(force=True))
     assert result.labels_XYZ.shape == study.shape
     assert any("voxel spacing 0.33 mm along R" in text for text in result.outside_limits)
 
@@ -138,7 +139,7 @@ def test_a_constant_study_is_refused(model, study):
 @pytest.mark.parametrize("force", [False, True])
 def test_a_wrong_number_of_channels_is_refused_even_by_force(force, model, study):
     with pytest.raises(FormatError, match=r"1 channel\(s\): MRI, found 2"):
-        model.segment(replace(study, data=np.repeat(study.data, 2, axis=0)), force=force)
+        model.segment(replace(study, data=np.repeat(study.data, 2, axis=0)), SegmentOptions(force=force))
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -147,7 +148,7 @@ def test_a_voxel_that_is_no_number_is_refused_even_by_force(value, force, model,
     data = study.data.copy()
     data[0, 3, 4, 5] = value
     with pytest.raises(FormatError, match="expected finite voxels, found 1 NaN or infinite"):
-        model.segment(replace(study, data=data), force=force)
+        model.segment(replace(study, data=data), SegmentOptions(force=force))
 
 
 def test_progress_counts_patches_and_may_stop(model, study):

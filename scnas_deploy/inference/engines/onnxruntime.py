@@ -4,6 +4,7 @@ from typing import Any
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.extras import require
+from scnas_deploy.inference.manifest import Precision
 from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
 
 
@@ -12,6 +13,7 @@ class OnnxRuntimeEngine:
 
     Args:
         model: The ONNX file's bytes.
+        precision: Of that file.
         num_threads: Threads of one call; None lets the library choose.
 
     Raises:
@@ -19,11 +21,12 @@ class OnnxRuntimeEngine:
         EngineError: If it cannot load the model.
     """
 
-    precision = "float32"
     device = "CPU"
     preferred_batch = 1
+    concurrency = 1
 
-    def __init__(self, model: bytes, *, num_threads: int | None = None) -> None:
+    def __init__(self, model: bytes, *, precision: Precision = "float32", num_threads: int | None = None) -> None:
+        self.precision = precision
         runtime = require("onnxruntime", extra="cpu", purpose="the ONNX Runtime engine")
         self.name = f"onnxruntime {runtime.__version__}"
         options = runtime.SessionOptions()

@@ -6,6 +6,7 @@ import numpy as np
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.extras import require
+from scnas_deploy.inference.manifest import Precision
 from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
 
 
@@ -16,6 +17,7 @@ class OpenVinoEngine:
 
     Args:
         model: The ONNX file's bytes.
+        precision: Of that file.
         num_threads: Threads of one call; None lets the library choose.
 
     Raises:
@@ -23,11 +25,12 @@ class OpenVinoEngine:
         EngineError: If it cannot load the model.
     """
 
-    precision = "float32"
     device = "CPU"
     preferred_batch = 1
+    concurrency = 1
 
-    def __init__(self, model: bytes, *, num_threads: int | None = None) -> None:
+    def __init__(self, model: bytes, *, precision: Precision = "float32", num_threads: int | None = None) -> None:
+        self.precision = precision
         openvino = require("openvino", extra="cpu", purpose="the OpenVINO engine")
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from scnas_deploy.errors import EngineError
+from scnas_deploy.inference.manifest import Precision
 from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
 
 
@@ -14,8 +15,9 @@ class TorchEngine:
         network: Ready to evaluate.
     """
 
-    precision = "float32"
+    precision: Precision = "float32"
     preferred_batch = 1
+    concurrency = 1
 
     def __init__(self, network: nn.Module) -> None:
         self.name = f"pytorch {torch.__version__}"

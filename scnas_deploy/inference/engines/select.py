@@ -1,6 +1,6 @@
-"""Choosing an engine by what is installed, and saying why."""
+"""Choosing an engine by what is installed and what hardware is there, and saying why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -8,14 +8,37 @@ from scnas_deploy.errors import ConfigError, MissingExtraError
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.engines.openvino import OpenVinoEngine
+from scnas_deploy.inference.manifest import Precision
 
-_ENGINES: dict[str, tuple[str, Callable[..., Engine]]] = {
-    "openvino": ("openvino", OpenVinoEngine),
-    "onnxruntime": ("onnxruntime", OnnxRuntimeEngine),
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineKind:
+    """What can be said of an engine before it is opened."""
+
+    open: Callable[..., Engine]
+    """Called with the ONNX file's bytes, ``precision`` and ``num_threads``."""
+    module: str
+    """What has to be installed."""
+    extra: str
+    """The extra of this package that brings it."""
+    precisions: tuple[Precision, ...] = ("float32",)
+    """What it runs; 'auto' takes the first that the package has."""
+    has_device: Callable[[], bool] = lambda: True
+    """Whether the hardware it needs is there."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether its library and its hardware are there."""
+        return find_spec(self.module) is not None and self.has_device()
+
+
+_KINDS: dict[str, EngineKind] = {
+    "openvino": EngineKind(open=OpenVinoEngine, module="openvino", extra="cpu"),
+    "onnxruntime": EngineKind(open=OnnxRuntimeEngine, module="onnxruntime", extra="cpu"),
 }
-"""Name -> (module, class), the fastest on a CPU first."""
+"""The fastest first."""
 
-ENGINE_NAMES = ("auto", *_ENGINES)
+ENGINE_NAMES = ("auto", *_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +49,57 @@ class OpenedEngine:
     reason: str
 
 
-def open_engine(model: bytes, name: str = "auto", *, num_threads: int | None = None) -> OpenedEngine:
-    """Open an engine for an ONNX model.
+def open_engine(
+    models: Mapping[Precision, bytes],
+    name: str = "auto",
+    *,
+    precision: str = "auto",
+    num_threads: int | None = None,
+) -> OpenedEngine:
+    """Open an engine for a network.
 
     Args:
-        model: The ONNX file's bytes.
+        models: The network's ONNX file in each precision that there is.
         name: One of :data:`ENGINE_NAMES`.
+        precision: One of the models' precisions, or 'auto': half on a GPU where there is such a model, else float32.
         num_threads: Threads of one call; None lets the engine choose.
 
     Raises:
-        ConfigError: If there is no engine of that name.
+        ConfigError: If there is no engine of that name, or it or the package lacks the precision.
         MissingExtraError: If it, or under 'auto' any engine, is not installed.
         EngineError: If it cannot load the model.
     """
+    kind, reason = _choose(name)
+    chosen = _precision(kind, models, precision)
+    return OpenedEngine(kind.open(models[chosen], precision=chosen, num_threads=num_threads), reason)
+
+
+def installed_engines() -> tuple[str, ...]:
+    """Names of the engines whose libraries are installed and whose hardware is there, the fastest first."""
+    return tuple(name for name, kind in _KINDS.items() if kind.installed)
+
+
+def _choose(name: str) -> tuple[EngineKind, str]:
     if name not in ENGINE_NAMES:
         raise ConfigError(
             "--engine", expected=f"one of {', '.join(ENGINE_NAMES)}", found=repr(name), remedy="Choose one of these"
         )
     if name != "auto":
-        return OpenedEngine(_ENGINES[name][1](model, num_threads=num_threads), "asked for")
+        return _KINDS[name], "asked for"
     installed = installed_engines()
     if not installed:
         raise MissingExtraError("openvino", "cpu", "inference")
-    engine = _ENGINES[installed[0]][1](model, num_threads=num_threads)
-    return OpenedEngine(engine, f"the fastest CPU engine of those installed ({', '.join(installed)})")
+    return _KINDS[installed[0]], f"the fastest of those that run here ({', '.join(installed)})"
 
 
-def installed_engines() -> tuple[str, ...]:
-    """Names of the engines whose libraries are installed, the fastest first."""
-    return tuple(name for name, (module, _) in _ENGINES.items() if find_spec(module) is not None)
+def _precision(kind: EngineKind, models: Mapping[Precision, bytes], asked: str) -> Precision:
+    usable = [precision for precision in kind.precisions if precision in models]
+    found = next((precision for precision in usable if asked in ("auto", precision)), None)
+    if found is None:
+        raise ConfigError(
+            "--precision",
+            expected=f"auto or one of {', '.join(usable) or 'none: the engine runs none of the package'}",
+            found=repr(asked),
+            remedy="Choose another precision or engine, or export the package with it",
+        )
+    return found
