@@ -41,7 +41,7 @@ class ThresholdFake:
     In between, so that interpolation from one structure to background never passes through the other.
     """
 
-    name, precision, device, preferred_batch = "threshold", "float32", "CPU", 2
+    name, precision, device, preferred_batch, concurrency = "threshold", "float32", "CPU", 2, 1
 
     def run(self, patches_BCXYZ):
         value = patches_BCXYZ[:, 0]

@@ -1,5 +1,6 @@
 """What patches answer is what the whole volume gets."""
 
+import threading
 from fractions import Fraction
 from math import ceil
 
@@ -8,8 +9,9 @@ import pytest
 
 from scnas_deploy.data.plan import Label
 from scnas_deploy.errors import EngineError
-from scnas_deploy.inference import predictor
+from scnas_deploy.inference.pipeline import calls_ahead
 from scnas_deploy.inference.predictor import Predictor, label_values
+from scnas_deploy.inference.reducing import Result
 from tests.inference.conftest import EngineFake, constant_logits
 
 PATCH = (8, 8, 8)
@@ -28,16 +30,24 @@ def noise(shape, channels=1, seed=0):
 @pytest.fixture
 def blended(monkeypatch):
     """The blended logits of the next prediction, caught before they are reduced to classes."""
-    pieces, axes = [], []
-    flush = predictor._Slab.flush
+    pieces = []
+    write = Result.write
 
-    def spy(self, planes, out):
-        axes.append(self._axis)
-        pieces.append(np.moveaxis(self._logits_KXYZ, self._axis + 1, 1)[:, :planes].copy())
-        flush(self, planes, out)
+    def spy(self, box, logits_KXYZ, empty):
+        pieces.append((box, logits_KXYZ.copy()))
+        write(self, box, logits_KXYZ, empty)
 
-    monkeypatch.setattr(predictor._Slab, "flush", spy)
-    return lambda: np.moveaxis(np.concatenate(pieces, axis=1), 1, axes[0] + 1)
+    monkeypatch.setattr(Result, "write", spy)
+
+    def whole():
+        shape = [max(box[axis].stop for box, _ in pieces) for axis in range(3)]
+        logits = np.full((len(pieces[0][1]), *shape), np.nan, dtype=np.float32)
+        for box, piece in pieces:
+            assert np.isnan(logits[(slice(None), *box)]).all()
+            logits[(slice(None), *box)] = piece
+        return logits
+
+    return whole
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -123,25 +133,26 @@ def test_labels_are_those_of_a_naive_gaussian_blending(shape, phantom_plan, blen
     assert set(np.unique(labels)) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("preferred_batch", [3, 7])
-def test_the_batch_size_changes_no_label(preferred_batch, phantom_plan):
+@pytest.mark.parametrize("batch", [3, 7])
+def test_the_batch_size_changes_no_label(batch, phantom_plan):
     plan = plan_of(phantom_plan, PLACED_PATCH, (1, 2))
     image = coordinates((19, 21, 40))
-    one, many = EngineFake(placed_answer), EngineFake(placed_answer, preferred_batch)
-    np.testing.assert_array_equal(Predictor(one, plan).predict(image), Predictor(many, plan).predict(image))
+    one, many = EngineFake(placed_answer), EngineFake(placed_answer)
+    expected = Predictor(one, plan).predict(image)
+    np.testing.assert_array_equal(Predictor(many, plan, batch=batch).predict(image), expected)
     assert set(one.batches) == {1}
-    assert max(many.batches) == preferred_batch
+    assert max(many.batches) == batch
     assert sum(many.batches) == sum(one.batches)
 
 
-@pytest.mark.parametrize("preferred_batch", [1, 3])
-def test_progress_counts_every_patch_once(preferred_batch, phantom_plan):
-    engine, seen = EngineFake(constant_logits(0, 1), preferred_batch), []
-    Predictor(engine, plan_of(phantom_plan)).predict(noise((8, 13, 30)), lambda *counts: seen.append(counts))
+@pytest.mark.parametrize("batch", [1, 3])
+def test_progress_counts_every_patch_once(batch, phantom_plan):
+    engine, seen = EngineFake(constant_logits(0, 1)), []
+    predictor = Predictor(engine, plan_of(phantom_plan), batch=batch)
+    predictor.predict(noise((8, 13, 30)), lambda *counts: seen.append(counts))
     total = len(naive_starts(13, 8, 0.5)) * len(naive_starts(30, 8, 0.5))
-    assert [done for done, _ in seen] == list(np.cumsum(engine.batches))
-    assert {of for _, of in seen} == {total}
-    assert seen[-1] == (total, total)
+    assert seen == [(done, total) for done in range(1, total + 1)]
+    assert sum(engine.batches) == total
 
 
 def test_an_exception_in_progress_stops_the_run(phantom_plan):
@@ -154,7 +165,8 @@ def test_an_exception_in_progress_stops_the_run(phantom_plan):
     engine = EngineFake(constant_logits(0, 1))
     with pytest.raises(EnoughError):
         Predictor(engine, plan_of(phantom_plan)).predict(noise((8, 8, 40)), stop)
-    assert engine.batches == [1]
+    assert 1 <= len(engine.batches) <= calls_ahead(engine)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("engine")]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -52,7 +52,7 @@ def test_a_case_is_scored_once_and_every_case_has_the_same_labels():
 class MaskEngineFake:
     """A stand-in for a network: thresholds patches whose channel is the mask itself."""
 
-    name, precision, device, preferred_batch = "fake", "float32", "CPU", 1
+    name, precision, device, preferred_batch, concurrency = "fake", "float32", "CPU", 1, 1
 
     def run(self, patches_BCXYZ):
         value = patches_BCXYZ[:, 0]
