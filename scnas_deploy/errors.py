@@ -12,6 +12,7 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     ├── ArchitectureError (ValueError)      a genotype that describes no network
     ├── ExportError (RuntimeError)
     │   └── ParityError                       an exported network that computes something else
+    ├── CapacityError (MemoryError)         a study that needs more memory than there is or is allowed
     ├── EngineError (RuntimeError)          an engine that cannot be opened or answers wrongly
     ├── PeerError (RuntimeError)            a process of several that train together is gone
     ├── OutputError (OSError)               a result that cannot be written
@@ -97,6 +98,10 @@ class ParityError(ExportError):
 
 class EngineError(ScnasError, RuntimeError):
     """An inference engine cannot be opened, or answers wrongly."""
+
+
+class CapacityError(ScnasError, MemoryError):
+    """A study needs more memory than there is, or than it was allowed."""
 
 
 class PeerError(ScnasError, RuntimeError):

@@ -22,7 +22,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         OutputError: If the folder is missing or not writable, or the disk is full.
     """
     check_writable(target)
-    with _translating(target), tempfile.TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
+    with translating(target), tempfile.TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
         temporary = Path(folder) / target.name
         yield temporary
         _sync(temporary)
@@ -42,7 +42,7 @@ def make_folder(path: Path) -> None:
     Raises:
         OutputError: If that is not allowed there, or a file is in the way.
     """
-    with _translating(path):
+    with translating(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -52,7 +52,7 @@ def check_writable(target: Path) -> None:
     Raises:
         OutputError: If ``target`` is a folder, or its folder is missing or not writable.
     """
-    with _translating(target):
+    with translating(target):
         _check_place(target)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
@@ -79,7 +79,8 @@ def sha256_of(data: bytes) -> str:
 
 
 @contextmanager
-def _translating(target: Path) -> Iterator[None]:
+def translating(target: Path) -> Iterator[None]:
+    """Turn what the operating system says of a failed write into an :class:`~scnas_deploy.errors.OutputError`."""
     try:
         yield
     except OSError as error:

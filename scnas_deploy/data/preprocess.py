@@ -5,6 +5,7 @@ Back: resample the labels to the cropped grid -> put them into the uncropped one
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -28,6 +29,17 @@ class WayBack:
     """The crop, in the turned study."""
     cropped: Grid
     prepared: Grid
+
+    @property
+    def study_shape(self) -> Shape3:
+        """The study's own shape."""
+        x, y, z = self.mapping.backward(np.empty(self.ras_shape, dtype=bool)).shape
+        return x, y, z
+
+    @property
+    def num_prepared(self) -> int:
+        """Voxels of the prepared grid."""
+        return prod(self.prepared.shape)
 
     def restore(self, labels_XYZ: LabelsXYZ) -> LabelsUVW:
         """Bring labels from the prepared grid back to the study's own grid.
@@ -65,17 +77,27 @@ def prepare(volume: Volume, plan: Plan) -> tuple[ImageCXYZ, WayBack]:
         FormatError: If the channels are not the plan's, or a voxel is NaN or infinite.
     """
     check_channels(volume, plan)
+    way = find_way(volume, plan)
+    return prepare_along(volume, plan, way), way
+
+
+def find_way(volume: Volume, plan: Plan) -> WayBack:
+    """Say how a study will be turned, cropped and resampled, without touching its voxels."""
     ras, mapping = to_ras(volume)
-    box = nonzero_box(ras.data) if plan.crop == "nonzero" else (slice(None), slice(None), slice(None))
-    cropped_data = ras.data[(slice(None), *box)]
-    x, y, z = cropped_data.shape[1:]
+    whole = (slice(0, ras.shape[0]), slice(0, ras.shape[1]), slice(0, ras.shape[2]))
+    box = nonzero_box(ras.data) if plan.crop == "nonzero" else whole
+    x, y, z = (part.stop - part.start for part in box)
     cropped = Grid((x, y, z), ras.spacing_mm)
-    prepared = cropped.at_spacing(plan.spacing_mm)
+    return WayBack(mapping, ras.shape, box, cropped, cropped.at_spacing(plan.spacing_mm))
+
+
+def prepare_along(volume: Volume, plan: Plan, way: WayBack) -> ImageCXYZ:
+    """Prepare a study, whose channels have been checked, on the way that was found for it."""
+    cropped_data = way.mapping.forward(volume.data)[(slice(None), *way.box)]
     normalised = np.stack(
         [normalise(data, channel.normalisation) for data, channel in zip(cropped_data, plan.channels, strict=True)]
     )
-    image = resample_image(normalised, cropped, prepared)
-    return image, WayBack(mapping, ras.shape, box, cropped, prepared)
+    return resample_image(normalised, way.cropped, way.prepared)
 
 
 def check_channels(volume: Volume, plan: Plan) -> None:

@@ -5,21 +5,23 @@ from pathlib import Path
 from typing import Final
 
 from scnas_deploy.data.limits import violations
-from scnas_deploy.data.preprocess import check_channels, prepare
+from scnas_deploy.data.preprocess import check_channels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import FingerprintError
+from scnas_deploy.inference.batching import best_batch
 from scnas_deploy.inference.canary import check_canary
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.select import open_engine
+from scnas_deploy.inference.labelling import Labelling, label_study
 from scnas_deploy.inference.mirroring import MirroringEngine
 from scnas_deploy.inference.package import ModelPackage, open_package
-from scnas_deploy.inference.predictor import Predictor, Progress
+from scnas_deploy.inference.predictor import Predictor
 from scnas_deploy.inference.segmentation import Segmentation
 from scnas_deploy.networks.genotype import whole_multiple
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SegmentOptions:
+class SegmentOptions(Labelling):
     """How a study is segmented."""
 
     force: bool = False
@@ -40,15 +42,15 @@ class Model:
     engine_reason: str
     """Why this engine was taken."""
 
-    def segment(
-        self, volume: Volume, options: SegmentOptions = DEFAULTS, progress: Progress | None = None
-    ) -> Segmentation:
+    batch: int = 1
+    """Patches of a call."""
+
+    def segment(self, volume: Volume, options: SegmentOptions = DEFAULTS) -> Segmentation:
         """Segment a study.
 
         Args:
             volume: The study.
             options: How.
-            progress: Called with patches done and in all; may raise to stop.
 
         Returns:
             Labels on the study's own grid.
@@ -56,7 +58,9 @@ class Model:
         Raises:
             FormatError: If the channels are not the model's or a voxel is not a number.
             FingerprintError: If the study lies outside the model's limits and ``options.force`` is False.
+            CapacityError: If the study does not fit into memory; nothing has been computed then.
             EngineError: If the engine fails.
+            OutputError: If the probabilities cannot be written.
         """
         plan = self.package.plan
         check_channels(volume, plan)
@@ -68,19 +72,24 @@ class Model:
                 found="; ".join(outside),
                 remedy="Choose a model made for such studies, or override with --force and check the result",
             )
-        image, way_back = prepare(volume, plan)
         engine = MirroringEngine(self.engine, plan.mirror_axes) if options.mirror else self.engine
-        whole = whole_multiple(self.package.genotype.architecture)
-        labels = way_back.restore(Predictor(engine, plan, whole_multiple=whole).predict(image, progress))
+        labelled = label_study(volume, plan, self.predictor(engine), options)
         return Segmentation(
-            labels_XYZ=labels,
+            labels_XYZ=labelled.labels_XYZ,
             study=volume,
             labels=plan.labels,
             model_name=self.package.manifest.name,
             model_digest=self.package.digest,
             engine=engine.name,
             outside_limits=outside,
+            memory_said=labelled.forecast.peak,
+            memory_taken=labelled.measured_bytes,
         )
+
+    def predictor(self, engine: Engine) -> Predictor:
+        """The predictor of this model's volumes on an engine."""
+        whole = whole_multiple(self.package.genotype.architecture)
+        return Predictor(engine, self.package.plan, whole_multiple=whole, batch=self.batch)
 
 
 def load_model(path: Path, *, engine: str = "auto", precision: str = "auto", num_threads: int | None = None) -> Model:
@@ -95,4 +104,4 @@ def load_model(path: Path, *, engine: str = "auto", precision: str = "auto", num
     package = open_package(path)
     opened = open_engine(package.models, engine, precision=precision, num_threads=num_threads)
     check_canary(opened.engine, package.canary)
-    return Model(package, opened.engine, opened.reason)
+    return Model(package, opened.engine, opened.reason, best_batch(opened.engine, package.canary.patches_BCXYZ))

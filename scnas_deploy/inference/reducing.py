@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from scnas_deploy.inference.boxes import Box, meet, size_of, touch, whole, with_part, within
+from scnas_deploy.inference.mapped import release
 from scnas_deploy.inference.sweep import Patch, Sweep
 from scnas_deploy.types import LabelsXYZ, LogitsKXYZ
 
@@ -45,6 +46,7 @@ class Result:
                 probabilities_KXYZ[(slice(None), *part)] = 0
                 probabilities_KXYZ[(0, *part)] = 1
             self.probabilities_KXYZ[(slice(None), *target)] = probabilities_KXYZ
+            release(self.probabilities_KXYZ)
 
 
 class Reducer:

@@ -22,6 +22,10 @@ class Segmentation:
     engine: str
     outside_limits: tuple[str, ...]
     """In what the study leaves the model's limits; not empty only where it was forced."""
+    memory_said: int
+    """Bytes that the study was said to take at its peak beside the model, its own voxels included."""
+    memory_taken: int | None
+    """Bytes that it took; None where the system does not tell. What else the process did meanwhile is in it."""
 
     def volumes_ml(self) -> dict[str, float]:
         """Return each structure's volume in millilitres, by name; 0.0 where it was not found."""

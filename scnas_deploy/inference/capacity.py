@@ -1,0 +1,90 @@
+"""Saying beforehand what a study takes, and choosing a sweep that fits."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.data.preprocess import WayBack, prepare_bytes, restore_bytes
+from scnas_deploy.data.volume import Volume
+from scnas_deploy.errors import CapacityError
+from scnas_deploy.inference.memory import available_bytes
+from scnas_deploy.inference.predictor import Predictor, label_values
+from scnas_deploy.inference.sweep import Sweep
+
+_OTHERS: Final = 32 * 1024**2
+"""Interpreter, threads and allocators, which no formula sees."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a study takes beside the loaded model, in bytes, and how it is swept for that."""
+
+    study: int
+    """The study's own voxels."""
+    preparing: int
+    """At the peak of preparing, the image included."""
+    predicting: int
+    """At the peak of predicting, the image included."""
+    restoring: int
+    """At the peak of bringing labels back, both grids' labels included."""
+    sweep: Sweep
+    more_patches: float
+    """Patches that are computed, relative to the sweep in one column: what the limit costs."""
+
+    @property
+    def peak(self) -> int:
+        """The most at any time."""
+        return self.study + max(self.preparing, self.predicting, self.restoring) + _OTHERS
+
+
+def forecast(
+    volume: Volume,
+    way: WayBack,
+    plan: Plan,
+    predictor: Predictor,
+    *,
+    limit: int | None = None,
+    probabilities: bool = False,
+) -> Forecast:
+    """Choose the sweep with the fewest patches that keeps a limit.
+
+    Args:
+        volume: The study.
+        way: How it will be prepared.
+        plan: The model's plan.
+        predictor: The model's predictor.
+        limit: Bytes that the study may take, its own voxels included; None for what the machine has left.
+        probabilities: Whether probabilities are written beside the labels.
+
+    Raises:
+        CapacityError: If no sweep keeps the limit.
+    """
+    image = 4 * volume.num_channels * way.num_prepared
+    labels = label_values(plan).itemsize * way.num_prepared
+    sweeps = predictor.sweeps(way.prepared.shape)
+    chosen = None
+    left = available_bytes() if limit is None else limit
+    for sweep in sweeps:
+        chosen = Forecast(
+            study=volume.data.nbytes,
+            preparing=prepare_bytes(volume, way, plan),
+            predicting=image + predictor.needed_bytes(sweep, probabilities=probabilities),
+            restoring=labels + restore_bytes(way, labels // way.num_prepared),
+            sweep=sweep,
+            more_patches=sweep.num_patches / sweeps[0].num_patches,
+        )
+        to_come = chosen.peak - (chosen.study if limit is None else 0)  # the study has its memory already
+        if left is None or to_come <= left:
+            return chosen
+    assert chosen is not None
+    assert left is not None
+    raise _refusal(chosen, left, given=limit is not None)
+
+
+def _refusal(least: Forecast, left: int, *, given: bool) -> CapacityError:
+    return CapacityError(
+        "--max-memory" if given else "memory",
+        expected=f"at most {left / 1e9:.2f} GB",
+        found=f"a study that takes {least.peak / 1e9:.2f} GB with the least logits under way",
+        remedy="Allow more with --max-memory" if given else "Free memory, or use a machine with more",
+    )

@@ -1,0 +1,85 @@
+"""A study becomes labels on its own grid: prepared, predicted and brought back within stated memory.
+
+Legend: K classes, X Y Z voxels in NIfTI order.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from scnas_deploy.data.occupancy import Occupancy
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.data.preprocess import WayBack, find_way, prepare_along
+from scnas_deploy.data.volume import Volume
+from scnas_deploy.files import atomic_path
+from scnas_deploy.inference.capacity import Forecast, forecast
+from scnas_deploy.inference.mapped import mapped_array
+from scnas_deploy.inference.memory import PeakMemory
+from scnas_deploy.inference.predictor import Predictor, Progress
+from scnas_deploy.types import LabelsXYZ
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelling:
+    """How a study is labelled, beyond model and engine."""
+
+    max_memory: int | None = None
+    """Bytes that the study may take beside the model, its own voxels included; None for what the machine has left."""
+    probabilities: Path | None = None
+    """Where to write each class' probability: .npy, float16, (K, X, Y, Z) on the study's own grid."""
+    progress: Progress | None = None
+    """Called after each patch."""
+    announce: Callable[[Forecast], None] | None = None
+    """Called with what the study will take, before it takes it."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Labelled:
+    """Labels on the study's own grid, and what they took."""
+
+    labels_XYZ: LabelsXYZ
+    forecast: Forecast
+    measured_bytes: int | None
+    """What the study took at its peak, as the forecast counts it; None where the system does not tell."""
+
+
+def label_study(volume: Volume, plan: Plan, predictor: Predictor, how: Labelling) -> Labelled:
+    """Prepare a study, predict it and bring the labels back to its own grid.
+
+    Raises:
+        FormatError: If the channels are not the plan's or a voxel is not a number.
+        CapacityError: If the study does not fit into memory; nothing has been computed then.
+        EngineError: If the engine fails.
+        OutputError: If the probabilities cannot be written.
+    """
+    way = find_way(volume, plan)
+    said = forecast(volume, way, plan, predictor, limit=how.max_memory, probabilities=how.probabilities is not None)
+    if how.announce is not None:
+        how.announce(said)
+    memory = PeakMemory()
+    with _probabilities(how.probabilities, way, plan.num_classes) as probabilities_KXYZ:
+        image_CXYZ = prepare_along(volume, plan, way)
+        occupancy = Occupancy(volume, way) if plan.crop == "nonzero" else None
+        labels_XYZ = predictor.predict(
+            image_CXYZ, how.progress, sweep=said.sweep, occupancy=occupancy, probabilities_KXYZ=probabilities_KXYZ
+        )
+        del image_CXYZ
+        restored = way.restore(labels_XYZ)
+    taken = memory.above_start()
+    return Labelled(restored, said, None if taken is None else taken + volume.data.nbytes)
+
+
+@contextmanager
+def _probabilities(target: Path | None, way: WayBack, num_classes: int) -> Iterator[np.ndarray | None]:
+    """An array for the probabilities on the prepared grid, that lie on the study's own grid in the end."""
+    if target is None:
+        yield None
+        return
+    with atomic_path(target) as temporary, TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
+        prepared_KXYZ = mapped_array(Path(folder) / "prepared.npy", (num_classes, *way.prepared.shape))
+        yield prepared_KXYZ
+        way.restore_probabilities(prepared_KXYZ, mapped_array(temporary, (num_classes, *way.study_shape)))
