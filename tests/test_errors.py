@@ -6,6 +6,7 @@ import pytest
 from scnas_deploy import errors
 from scnas_deploy.errors import (
     ArchitectureError,
+    CapacityError,
     ConfigError,
     DataError,
     EngineError,
@@ -31,6 +32,7 @@ TREE = {
     ArchitectureError: (1, ValueError),
     ExportError: (1, RuntimeError),
     ParityError: (1, RuntimeError),
+    CapacityError: (1, MemoryError),
     EngineError: (1, RuntimeError),
     PeerError: (1, RuntimeError),
     OutputError: (1, OSError),

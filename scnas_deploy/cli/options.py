@@ -51,6 +51,27 @@ MirrorOption = Annotated[
     bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")
 ]
 
+MaxMemoryOption = Annotated[
+    str | None,
+    typer.Option("--max-memory", help="Most that a study may take beside the model, as 3g or 800m; else what is free."),
+]
+
+_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def bytes_of(amount: str | None, option: str = "--max-memory") -> int | None:
+    """Bytes of an amount such as 3g, 800m or 1.5G; None of None."""
+    import re
+
+    from scnas_deploy.errors import ConfigError
+
+    if amount is None:
+        return None
+    matched = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([kmgt]?)b?", amount.strip().lower())
+    if matched is None:
+        raise ConfigError(option, expected="an amount such as 3g or 800m", found=repr(amount), remedy="Correct it")
+    return int(float(matched[1]) * _UNITS.get(matched[2], 1))
+
 
 def model_folder() -> "ModelFolder":
     """The folder of installed models: $SCNAS_MODELS, or the user's data folder."""

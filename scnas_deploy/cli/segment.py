@@ -9,7 +9,10 @@ import typer
 from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, progress, say, say_json, table
 
+WORTH_SAYING_BYTES = 1e9
+
 if TYPE_CHECKING:
+    from scnas_deploy.inference.capacity import Forecast
     from scnas_deploy.inference.segmentation import Segmentation
 
 
@@ -24,6 +27,11 @@ def segment(
     engine: options.EngineOption = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine.")] = None,
     mirror: options.MirrorOption = False,
+    max_memory: options.MaxMemoryOption = None,
+    probabilities: Annotated[
+        Path | None,
+        typer.Option("--probabilities", help="Where to write every class' probability too (.npy, float16)."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Segment even what the model was not made for.")] = False,
     json: options.JsonOption = False,
 ) -> None:
@@ -38,13 +46,22 @@ def segment(
     check_result_name(target)
     check_writable(target)
     _keep_the_study(study, target)
+    _check_probabilities(probabilities)
     volume = load_study(study)
     for text in volume.notes:
         note(f"note: {text}")
     loaded = load_model(options.model_folder().resolve(model), engine=engine, num_threads=threads)
     note(f"Model '{loaded.package.manifest.name}' on {loaded.engine.name}: {loaded.engine_reason}.")
     with progress("Segmenting") as report:
-        result = loaded.segment(volume, SegmentOptions(force=force, mirror=mirror), report)
+        how = SegmentOptions(
+            force=force,
+            mirror=mirror,
+            max_memory=options.bytes_of(max_memory),
+            probabilities=probabilities,
+            progress=report,
+            announce=_announce,
+        )
+        result = loaded.segment(volume, how)
     for text in result.outside_limits:
         note(f"warning: {text}; segmented because of --force, check the result.")
     result.save(target)
@@ -60,7 +77,28 @@ def _keep_the_study(study: list[Path], target: Path) -> None:
         )
 
 
+def _check_probabilities(path: Path | None) -> None:
+    from scnas_deploy.errors import ConfigError
+    from scnas_deploy.files import check_writable
+
+    if path is not None and path.suffix != ".npy":
+        raise ConfigError(
+            "--probabilities", expected="a file name ending in .npy", found=path.name, remedy="Change the name"
+        )
+    if path is not None:
+        check_writable(path)
+
+
+def _announce(forecast: "Forecast") -> None:
+    """State what a large study will take; small ones are gone before the line is read."""
+    if forecast.peak > WORTH_SAYING_BYTES or forecast.more_patches > 1:
+        columns = len(forecast.sweep.columns)
+        cost = f" in {columns} columns, {forecast.more_patches:.2f} times the patches" if columns > 1 else ""
+        note(f"Memory: {forecast.peak / 1e9:.2f} GB at the peak{cost}.")
+
+
 def _print(result: "Segmentation", target: Path, seconds: float, *, as_json: bool) -> None:
+    memory = result.memory
     volumes = {name: round(ml, 4) for name, ml in result.volumes_ml().items()}
     if as_json:
         say_json(
@@ -71,10 +109,13 @@ def _print(result: "Segmentation", target: Path, seconds: float, *, as_json: boo
                 "model_digest": result.model_digest,
                 "engine": result.engine,
                 "seconds": round(seconds, 3),
+                "memory_bytes": {"said": memory.said, "taken": memory.taken} if memory else None,
                 "outside_limits": list(result.outside_limits),
             }
         )
         return
+    if memory and memory.said > WORTH_SAYING_BYTES and memory.taken is not None:
+        note(f"Memory: {memory.said / 1e9:.2f} GB said, {memory.taken / 1e9:.2f} GB taken at the peak.")
     table(["structure", "ml"], [[name, f"{ml:.3f}"] for name, ml in volumes.items()])
     say(f"Wrote {target} in {seconds:.1f} s. For research use only.")
 

@@ -100,6 +100,16 @@ def prepare_along(volume: Volume, plan: Plan, way: WayBack) -> ImageCXYZ:
     return resample_image(normalised, way.cropped, way.prepared)
 
 
+def prepare_bytes(volume: Volume, way: WayBack, plan: Plan) -> int:
+    """TEMPORARY."""
+    return 16 * way.num_prepared * len(plan.channels) + volume.data.nbytes
+
+
+def restore_bytes(way: WayBack, itemsize: int) -> int:
+    """TEMPORARY."""
+    return itemsize * prod(way.ras_shape)
+
+
 def check_channels(volume: Volume, plan: Plan) -> None:
     """Refuse a study whose channels are not the plan's, or whose voxels are not numbers.
 

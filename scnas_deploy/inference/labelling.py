@@ -43,7 +43,7 @@ class Labelled:
 
     labels_XYZ: LabelsXYZ
     forecast: Forecast
-    measured_bytes: int | None
+    taken_bytes: int | None
     """What the study took at its peak, as the forecast counts it; None where the system does not tell."""
 
 

@@ -16,7 +16,7 @@ from scnas_deploy.inference.labelling import Labelling, label_study
 from scnas_deploy.inference.mirroring import MirroringEngine
 from scnas_deploy.inference.package import ModelPackage, open_package
 from scnas_deploy.inference.predictor import Predictor
-from scnas_deploy.inference.segmentation import Segmentation
+from scnas_deploy.inference.segmentation import MemoryUse, Segmentation
 from scnas_deploy.networks.genotype import whole_multiple
 
 
@@ -82,8 +82,7 @@ class Model:
             model_digest=self.package.digest,
             engine=engine.name,
             outside_limits=outside,
-            memory_said=labelled.forecast.peak,
-            memory_taken=labelled.measured_bytes,
+            memory=MemoryUse(labelled.forecast.peak, labelled.taken_bytes),
         )
 
     def predictor(self, engine: Engine) -> Predictor:

@@ -10,6 +10,16 @@ from scnas_deploy.errors import ConfigError
 from scnas_deploy.types import LabelsXYZ
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """What a study takes at its peak beside the model, its own voxels included, in bytes."""
+
+    said: int
+    """Before."""
+    taken: int | None
+    """Measured, what else the process did meanwhile included; None where the system does not tell."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Segmentation:
     """Labels on a study's own grid, and where they come from."""
@@ -22,10 +32,8 @@ class Segmentation:
     engine: str
     outside_limits: tuple[str, ...]
     """In what the study leaves the model's limits; not empty only where it was forced."""
-    memory_said: int
-    """Bytes that the study was said to take at its peak beside the model, its own voxels included."""
-    memory_taken: int | None
-    """Bytes that it took; None where the system does not tell. What else the process did meanwhile is in it."""
+    memory: MemoryUse | None = None
+    """None where nothing was computed."""
 
     def volumes_ml(self) -> dict[str, float]:
         """Return each structure's volume in millilitres, by name; 0.0 where it was not found."""

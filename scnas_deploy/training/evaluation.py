@@ -12,10 +12,11 @@ from pydantic import Field, model_validator
 from scnas_deploy.data.check import load_case
 from scnas_deploy.data.dataset import Dataset
 from scnas_deploy.data.plan import Plan
-from scnas_deploy.data.preprocess import prepare
+from scnas_deploy.data.preprocess import check_channels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.documents import Frozen
 from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.inference.labelling import Labelling, label_study
 from scnas_deploy.inference.predictor import Predictor
 from scnas_deploy.training.surface import DEFAULT_TOLERANCE_MM, surface_distances
 from scnas_deploy.types import MaskXYZ
@@ -138,8 +139,8 @@ class Evaluator:
 
     def _score(self, case_id: str, predictor: Predictor) -> CaseScore:
         volume, truth = load_case(self.dataset, self.dataset.case(case_id))
-        image, way_back = prepare(volume, self.plan)
-        predicted = way_back.restore(predictor.predict(image))
+        check_channels(volume, self.plan)
+        predicted = label_study(volume, self.plan, predictor, Labelling()).labels_XYZ
         scores = {
             label.name: _score_label(truth == label.value, predicted == label.value, volume, self.nsd_tolerance_mm)
             for label in self.plan.labels

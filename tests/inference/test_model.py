@@ -160,4 +160,4 @@ def test_progress_counts_patches_and_may_stop(model, study):
         raise EnoughError
 
     with pytest.raises(EnoughError):
-        model.segment(study, progress=stop)
+        model.segment(study, SegmentOptions(progress=stop))
