@@ -85,8 +85,7 @@ def test_surface_distances_are_in_millimetres_along_the_studys_axes(phantom_data
     found[6:12, 6:12, 6:12], truth[7:13, 6:12, 6:12] = 1, 1
     volume = Volume(data=np.zeros((1, *shape), np.float32), affine_ras=np.diag([3.0, 1.0, 1.0, 1.0]))
     monkeypatch.setattr(evaluation, "load_case", lambda *_: (volume, truth))
-    monkeypatch.setattr(evaluation, "prepare", lambda *_: (None, SimpleNamespace(restore=lambda labels: labels)))
-    monkeypatch.setattr(evaluation.Predictor, "predict", lambda *_: found)
+    monkeypatch.setattr(evaluation, "label_study", lambda *_: SimpleNamespace(labels_XYZ=found))
     scores = {}
     for tolerance in (1.0, 3.0):
         evaluator = Evaluator(phantom_dataset, phantom_plan, MaskEngineFake(), "fake", tolerance)
