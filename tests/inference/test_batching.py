@@ -36,7 +36,7 @@ def test_an_engine_that_prefers_single_patches_is_not_tried(clock):
 
 
 def test_batches_grow_as_long_as_a_patch_gets_cheaper(clock):
-    engine = engine_taking(clock, lambda size: 1.0 + max(size, 4), 64)  # up to four patches cost what one does
+    engine = engine_taking(clock, lambda size: max(size, 4), 64)  # up to four patches cost what one does
     assert best_batch(engine, PATCH) == 4
 
 
