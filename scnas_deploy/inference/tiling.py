@@ -58,11 +58,11 @@ def tile_axis(size: int, patch: int, config: TilingConfig) -> AxisTiling:
     Starts are evenly spaced, at most patch * (1 - overlap) apart.
     """
     starts = patch_starts(size, patch, config.overlap)
-    importance = _importance(patch, config.blending)
+    within = importance(patch, config.blending)
     total = np.zeros(size)
     for start in starts:
-        total[start : start + patch] += importance
-    weights = np.stack([importance / total[start : start + patch] for start in starts])
+        total[start : start + patch] += within
+    weights = np.stack([within / total[start : start + patch] for start in starts])
     return AxisTiling(starts, weights.astype(np.float32))
 
 
@@ -88,7 +88,8 @@ def padding(shape: Shape3, patch_size: Shape3) -> tuple[tuple[int, int], ...]:
     return tuple((total // 2, total - total // 2) for total in missing)
 
 
-def _importance(patch: int, blending: Blending) -> np.ndarray:
+def importance(patch: int, blending: Blending) -> np.ndarray:
+    """Weight of each of a patch's voxels along one axis, before it is divided by the sum over patches."""
     if blending == "constant":
         return np.ones(patch)
     distance = np.arange(patch) - (patch - 1) / 2
