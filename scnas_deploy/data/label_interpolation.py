@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scnas_deploy.data.planes import outer_axis, parts
+from scnas_deploy.data.planes import outer_axis, outer_first, parts
 
 _PART_VOXELS = 2**16
 _PART_CORNERS = 2**12
@@ -39,8 +39,7 @@ def strongest_labels(
             Beyond the outermost voxels these repeat.
         out_UVW: Where the result goes, of the same type.
     """
-    outer = outer_axis(labels_XYZ, out_UVW)
-    order = (outer, *(axis for axis in range(3) if axis != outer))
+    order = outer_first(outer_axis(labels_XYZ, out_UVW))
     labels, out = labels_XYZ.transpose(order), out_UVW.transpose(order)
     along, down, across = (_neighbours(positions[axis], labels_XYZ.shape[axis]) for axis in order)
     for rows in _runs(along.lower_U):
@@ -96,12 +95,12 @@ def _fill(
 ) -> None:
     """Fill the new planes that lie between two old ones."""
     out_UVW[:] = pair_2YZ[0][down.lower_U][:, across.lower_U]
-    mixed_v, mixed_w = np.nonzero(mixed_YZ[down.lower_U][:, across.lower_U])
-    for part in parts(len(mixed_v), _PART_CORNERS):
-        v, w = mixed_v[part], mixed_w[part]
-        y, z = np.stack([down.lower_U[v], down.upper_U[v]]), np.stack([across.lower_U[w], across.upper_U[w]])
-        corners_8N = pair_2YZ[:, y[:, None], z].reshape(8, -1)
-        in_plane_22N = down.shares_2U[:, None, v] * across.shares_2U[:, w]
+    mixed = np.flatnonzero(mixed_YZ[down.lower_U][:, across.lower_U])
+    for part in parts(len(mixed), _PART_CORNERS):
+        v, w = np.divmod(mixed[part], out_UVW.shape[2])
+        lines, columns = np.stack([down.lower_U[v], down.upper_U[v]]), np.stack([across.lower_U[w], across.upper_U[w]])
+        corners_8N = pair_2YZ.reshape(2, -1).take(lines[:, None] * pair_2YZ.shape[2] + columns, axis=1).reshape(8, -1)
+        in_plane_22N = down.shares_2U.take(v, axis=1)[:, None] * across.shares_2U.take(w, axis=1)
         equal_88N = corners_8N[:, None] == corners_8N
         for shares_2, plane_VW in zip(shares_2U.T, out_UVW, strict=True):
             weights_8N = (shares_2[:, None, None, None] * in_plane_22N).reshape(8, -1)
@@ -109,7 +108,7 @@ def _fill(
 
 
 def _strongest(corners_8N: np.ndarray, equal_88N: np.ndarray, weights_8N: np.ndarray) -> np.ndarray:
-    shares_8N = np.where(equal_88N, weights_8N, 0).sum(axis=1).astype(np.float32)  # rounded: equal ones become equal
+    shares_8N = (equal_88N * weights_8N).sum(axis=1).astype(np.float32)  # rounded: equal ones become equal
     strongest = shares_8N == shares_8N.max(axis=0)
     winner: np.ndarray = np.where(strongest, corners_8N, np.iinfo(corners_8N.dtype).max).min(axis=0)
     return winner

@@ -26,3 +26,9 @@ def parts(size: int, step: int) -> Iterator[slice]:
     """Cut ``range(size)`` into slices of ``step``, the last one shorter."""
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
+
+
+def outer_first(outer: int) -> tuple[int, int, int]:
+    """Return the order of axes that puts this one first."""
+    down, across = (axis for axis in range(3) if axis != outer)
+    return outer, down, across

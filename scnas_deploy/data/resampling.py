@@ -11,7 +11,8 @@ from math import prod
 
 import numpy as np
 
-from scnas_deploy.data.interpolation import Axes, AxisWeights, cubic_weights, interpolate, linear_weights
+from scnas_deploy.data.axis_weights import AxisWeights, cubic_weights, linear_weights
+from scnas_deploy.data.interpolation import Axes, interpolate
 from scnas_deploy.data.label_interpolation import strongest_labels, strongest_labels_bytes
 from scnas_deploy.data.planes import planes
 from scnas_deploy.types import AffineRAS, ImageCUVW, LabelsUVW, LabelsXYZ, Shape3, Spacing, VoxelsCXYZ
