@@ -1,7 +1,7 @@
 """Resampling with SimpleITK, whole volumes at once: what `scnas_deploy.data.resampling` is held against."""
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 (its documented short name)
 
 from scnas_deploy.data.resampling import Grid
 

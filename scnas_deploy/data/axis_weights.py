@@ -3,7 +3,7 @@
 Along an axis, each voxel of a new grid is a weighted sum of voxels of the old one. Prefilter and evaluation of a cubic
 B-spline are one such sum: its weights fall by the factor 0.27 a voxel.
 
-Legend: X voxels of the old grid, U of the new one, N voxels across the axis, B columns side by side.
+Legend: X voxels of the old grid, U of the new one, N voxels across the axis, T voxels near a new one.
 
 Reference:
     M. Unser, A. Aldroubi, M. Eden, B-spline signal processing: part I, IEEE Trans. Signal Processing 41(2), 1993.
@@ -23,8 +23,8 @@ _CUBIC_REACH = 14
 _NEGLIGIBLE = 1e-9
 _BAND_ROWS = 32
 _PRODUCT_SIZE = 2**18
-"""Multiply-adds up to which OpenBLAS stays on one thread. It runs at full speed there, and never waits for a thread that
-a busy machine has put aside, which has been seen to take a thousand times as long as the product."""
+"""Multiply-adds up to which OpenBLAS stays on one thread: at full speed, and never waiting for a thread that a busy
+machine has put aside, which has been seen to take a thousand times as long as the product."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +41,14 @@ class AxisWeights:
 
     def most_needed(self, thickness: int) -> int:
         """Return how many old voxels so many new ones take at most."""
-        needed = (self.needed(rows) for rows in parts(len(self.matrix_UX), thickness))
-        return max(columns.stop - columns.start for columns in needed)
+        needed = [self.needed(rows) for rows in parts(len(self.matrix_UX), thickness)]
+        return int(max(columns.stop - columns.start for columns in needed))
 
     @cached_property
     def is_identity(self) -> bool:
         """Whether the axis stays as it is."""
-        return np.array_equal(self.matrix_UX, np.eye(*self.matrix_UX.shape))
+        new, old = self.matrix_UX.shape
+        return bool(new == old == np.count_nonzero(self.matrix_UX) and (self.matrix_UX.diagonal() == 1).all())
 
     def apply(self, voxels_XN: np.ndarray, out_UN: np.ndarray) -> None:
         """Interpolate along the first axis."""
@@ -90,30 +91,32 @@ def multiply(weights_UX: np.ndarray, voxels_XN: np.ndarray, out_UN: np.ndarray) 
 
 
 def _side_by_side(matrix_XN: np.ndarray, width: int) -> np.ndarray:
-    """View a matrix as several of ``width`` columns each, (B, X, width)."""
+    """View a matrix as several of ``width`` columns each."""
     return matrix_XN.reshape(len(matrix_XN), -1, width).transpose(1, 0, 2)
 
 
-def _weights(
-    positions_U: np.ndarray, size: int, kernel: Callable[[np.ndarray], np.ndarray], reach: int
-) -> AxisWeights:
-    taps = np.floor(positions_U)[:, None] + np.arange(1 - reach, reach + 1)
-    matrix = np.zeros((len(positions_U), size))
-    rows = np.broadcast_to(np.arange(len(positions_U))[:, None], taps.shape)
-    np.add.at(matrix, (rows, _mirrored(taps.astype(np.int64), size)), kernel(positions_U[:, None] - taps))
-    matrix[np.abs(matrix) < _NEGLIGIBLE] = 0
-    return AxisWeights((matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32))
+def _weights(positions_U: np.ndarray, size: int, kernel: Callable[[np.ndarray], np.ndarray], reach: int) -> AxisWeights:
+    taps_UT = np.floor(positions_U)[:, None] + np.arange(1 - reach, reach + 1)
+    weights_UT = kernel(positions_U[:, None] - taps_UT)
+    weights_UT[np.abs(weights_UT) < _NEGLIGIBLE] = 0
+    weights_UT /= weights_UT.sum(axis=1, keepdims=True)
+    matrix = np.zeros((len(positions_U), size), dtype=np.float32)
+    rows = np.broadcast_to(np.arange(len(positions_U))[:, None], taps_UT.shape)
+    np.add.at(matrix, (rows, _mirrored(taps_UT.astype(np.int64), size)), weights_UT)
+    return AxisWeights(matrix)
 
 
 def _mirrored(index: np.ndarray, size: int) -> np.ndarray:
     """Reflect indices about the first and the last voxel's centre."""
     period = max(1, 2 * size - 2)
     index = np.abs(index) % period
-    return np.minimum(index, period - index)
+    reflected: np.ndarray = np.minimum(index, period - index)
+    return reflected
 
 
 def _hat(distance: np.ndarray) -> np.ndarray:
-    return np.maximum(0, 1 - np.abs(distance))
+    weight: np.ndarray = np.maximum(0, 1 - np.abs(distance))
+    return weight
 
 
 def _cardinal_spline(distance: np.ndarray) -> np.ndarray:
@@ -128,4 +131,5 @@ def _cardinal_spline(distance: np.ndarray) -> np.ndarray:
 
 def _cubic_b_spline(distance: np.ndarray) -> np.ndarray:
     far = np.abs(distance)
-    return np.where(far < 1, 2 / 3 - far**2 + far**3 / 2, np.maximum(0, 2 - far) ** 3 / 6)
+    weight: np.ndarray = np.where(far < 1, 2 / 3 - far**2 + far**3 / 2, np.maximum(0, 2 - far) ** 3 / 6)
+    return weight

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scnas_deploy.data.axis_weights import AxisWeights, multiply
-from scnas_deploy.data.planes import outer_axis, outer_first, parts, planes
+from scnas_deploy.data.planes import PIECE_VOXELS, outer_axis, outer_first, parts, pieces
 
 WINDOW_BYTES = 64 * 2**20
 """What the window stays below, unless the planes for eight new ones take more."""
@@ -40,8 +40,8 @@ def interpolate(
         bounds: Lowest and highest result; what lies beyond is clipped.
     """
     if all(axis.is_identity for axis in axes):
-        for plane, out_plane in planes(voxels_XYZ, out_UVW):
-            out_plane[:] = scale(plane)
+        for piece, out_piece in pieces(voxels_XYZ, out_UVW):
+            out_piece[:] = scale(piece)
         return
     order = outer_first(outer_axis(voxels_XYZ, out_UVW))
     permuted = axes[order[0]], axes[order[1]], axes[order[2]]
@@ -49,11 +49,14 @@ def interpolate(
 
 
 def interpolation_bytes(axes: Axes) -> int:
-    """Return what :func:`interpolate` takes at its peak, beyond its arguments.
+    """Return the most that :func:`interpolate` takes beyond its arguments at its peak.
 
-    In what order the volumes lie in memory decides which axis the window moves along; taken is the one that costs most.
+    How the volumes lie in memory decides which axis the window moves along; counted is the one that costs most.
     """
-    return max(_window_bytes(axes[x], axes[y], axes[z]) for x, y, z in map(outer_first, range(3)))
+    if all(axis.is_identity for axis in axes):
+        return 4 * PIECE_VOXELS
+    matrices = 4 * sum(axis.matrix_UX.size for axis in axes)
+    return matrices + max(_window_bytes(axes[x], axes[y], axes[z]) for x, y, z in map(outer_first, range(3)))
 
 
 def _move_window(
@@ -77,16 +80,17 @@ def _move_window(
 
 
 def _window_bytes(along: AxisWeights, down: AxisWeights, across: AxisWeights) -> int:
-    (v, y), (w, z) = down.matrix_UX.shape, across.matrix_UX.shape
-    thickness = _thickness(along, v * w)
+    (new, _), (v, y), (w, z) = (axis.matrix_UX.shape for axis in (along, down, across))
+    thickness = min(_thickness(along, v * w), new)
     one_plane = y * z + (0 if down.is_identity else v * z)
-    blended = min(thickness, len(along.matrix_UX)) * min(v, _blended_lines(thickness, w)) * w
-    return 4 * (along.most_needed(thickness) * v * w + max(one_plane, blended))
+    blended = thickness * min(v, _blended_lines(thickness, w)) * w
+    voxels: int = along.most_needed(thickness) * v * w + max(one_plane, blended)
+    return 4 * voxels
 
 
 def _thickness(along: AxisWeights, plane_voxels: int) -> int:
     """Choose how many new planes are made at once: as many as need no more old planes than the window should hold."""
-    fitting = (planes for planes in _THICKNESSES if 4 * along.most_needed(planes) * plane_voxels <= WINDOW_BYTES)
+    fitting = (count for count in _THICKNESSES if 4 * along.most_needed(count) * plane_voxels <= WINDOW_BYTES)
     return next(fitting, _THICKNESSES[-1])
 
 

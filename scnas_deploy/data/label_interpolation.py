@@ -51,7 +51,7 @@ def strongest_labels(
 
 
 def strongest_labels_bytes(plane_voxels: int, itemsize: int) -> int:
-    """Return what :func:`strongest_labels` takes at its peak beyond its arguments.
+    """Return the most that :func:`strongest_labels` takes beyond its arguments at its peak.
 
     Args:
         plane_voxels: Of an old plane across the slowest axis.
@@ -76,7 +76,7 @@ def _runs(ascending: np.ndarray) -> Iterator[slice]:
 
 def _mixed_cells(pair_2YZ: np.ndarray) -> np.ndarray:
     """Mark each cell of eight voxels that do not all carry one label, at its lowest corner."""
-    mixed = pair_2YZ[0] != pair_2YZ[1]
+    mixed: np.ndarray = pair_2YZ[0] != pair_2YZ[1]
     lowest = pair_2YZ[0]
     mixed[:-1] |= mixed[1:]
     mixed[:-1] |= lowest[:-1] != lowest[1:]

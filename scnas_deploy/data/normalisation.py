@@ -1,11 +1,11 @@
-"""Normalising a channel's intensities, plane by plane."""
+"""Normalising a channel's intensities, a little at a time."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from scnas_deploy.data.plan import Normalisation, ZScore
-from scnas_deploy.data.planes import planes
+from scnas_deploy.data.planes import pieces
 from scnas_deploy.types import VoxelsXYZ
 
 _SMALLEST_STD = 1e-8
@@ -47,10 +47,10 @@ def scaling_of(voxels_XYZ: VoxelsXYZ, normalisation: Normalisation) -> Scaling:
 
 
 def _nonzero_mean_and_std(voxels_XYZ: VoxelsXYZ) -> tuple[float, float]:
-    """Combine the planes' counts, means and sums of squared deviations (Chan, Golub and LeVeque 1983)."""
+    """Combine the pieces' counts, means and sums of squared deviations (Chan, Golub and LeVeque 1983)."""
     count, mean, squares = 0, 0.0, 0.0
-    for (plane,) in planes(voxels_XYZ):
-        inside = plane[plane != 0].astype(np.float64)
+    for (piece,) in pieces(voxels_XYZ):
+        inside = piece[piece != 0].astype(np.float64)
         if not inside.size:
             continue
         shift, total = inside.mean() - mean, count + inside.size

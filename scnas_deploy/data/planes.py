@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+PIECE_VOXELS = 2**18
+
 
 def outer_axis(*volumes_XYZ: np.ndarray) -> int:
     """Return the axis along which neighbours lie farthest apart in the memory of every one of the volumes."""
@@ -16,19 +18,22 @@ def outer_axis(*volumes_XYZ: np.ndarray) -> int:
     return int(np.argmax(np.min(distances, axis=0)))
 
 
-def planes(*volumes_XYZ: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Walk through volumes of one shape together, plane by plane along their outer axis; yields views."""
-    outer = outer_axis(*volumes_XYZ)
-    yield from zip(*(np.moveaxis(volume, outer, 0) for volume in volumes_XYZ), strict=True)
+def outer_first(outer: int) -> tuple[int, int, int]:
+    """Return the order of axes that puts this one first."""
+    down, across = (axis for axis in range(3) if axis != outer)
+    return outer, down, across
+
+
+def pieces(*volumes_XYZ: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Walk through volumes of one shape together, a quarter of a million voxels of a plane at a time; yields views."""
+    order = outer_first(outer_axis(*volumes_XYZ))
+    for planes in zip(*(volume.transpose(order) for volume in volumes_XYZ), strict=True):
+        lines, width = planes[0].shape
+        for part in parts(lines, max(1, PIECE_VOXELS // width)):
+            yield tuple(plane[part] for plane in planes)
 
 
 def parts(size: int, step: int) -> Iterator[slice]:
     """Cut ``range(size)`` into slices of ``step``, the last one shorter."""
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
-
-
-def outer_first(outer: int) -> tuple[int, int, int]:
-    """Return the order of axes that puts this one first."""
-    down, across = (axis for axis in range(3) if axis != outer)
-    return outer, down, across

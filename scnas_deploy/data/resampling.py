@@ -12,9 +12,9 @@ from math import prod
 import numpy as np
 
 from scnas_deploy.data.axis_weights import AxisWeights, cubic_weights, linear_weights
-from scnas_deploy.data.interpolation import Axes, interpolate
+from scnas_deploy.data.interpolation import Axes, interpolate, interpolation_bytes
 from scnas_deploy.data.label_interpolation import strongest_labels, strongest_labels_bytes
-from scnas_deploy.data.planes import planes
+from scnas_deploy.data.planes import pieces
 from scnas_deploy.types import AffineRAS, ImageCUVW, LabelsUVW, LabelsXYZ, Shape3, Spacing, VoxelsCXYZ
 
 _SAME_SPACING = 1e-3
@@ -87,8 +87,8 @@ def resample_labels(labels_XYZ: LabelsXYZ, source: Grid, target: Grid) -> Labels
 def resample_labels_into(out_UVW: LabelsUVW, labels_XYZ: LabelsXYZ, source: Grid, target: Grid) -> None:
     """Interpolate labels as :func:`resample_labels` does, into an array of any order in memory."""
     if source == target:
-        for out, plane in planes(out_UVW, labels_XYZ):
-            out[:] = plane
+        for out, piece in pieces(out_UVW, labels_XYZ):
+            out[:] = piece
     else:
         strongest_labels(labels_XYZ, _positions(source, target), out_UVW)
 
@@ -104,11 +104,16 @@ def linear_axes(source: Grid, target: Grid) -> Axes:
     return _axes(linear_weights, source, target)
 
 
+def resampling_bytes(source: Grid, target: Grid) -> int:
+    """Return the most that resampling an image takes beyond the image and the result at its peak."""
+    return interpolation_bytes(image_axes(source, target))
+
+
 def label_resampling_bytes(source: Grid, itemsize: int) -> int:
-    """Return the most that resampling labels takes at its peak, beyond the labels and the result.
+    """Return the most that resampling labels takes beyond the labels and the result at its peak.
 
     Args:
-        source: The labels' own grid; the target makes no difference.
+        source: The labels' own grid; neither the target nor the number of labels makes a difference.
         itemsize: Bytes a label.
     """
     return strongest_labels_bytes(prod(source.shape) // min(source.shape), itemsize)
