@@ -8,7 +8,7 @@ tests check every annotated call with ``--jaxtyping-packages`` (see ``tests/conf
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Integer, Num
+from jaxtyping import Bool, Float16, Float32, Float64, Integer, Num
 
 Shape3: TypeAlias = tuple[int, int, int]
 """Voxels along X, Y, Z."""
@@ -34,11 +34,17 @@ MaskXYZ: TypeAlias = Bool[np.ndarray, "X Y Z"]
 LogitsKXYZ: TypeAlias = Float32[np.ndarray, "K X Y Z"]
 """Unnormalised class scores of a volume."""
 
+ProbabilitiesKXYZ: TypeAlias = Float16[np.ndarray, "K X Y Z"]
+"""What a network gives each class at each voxel; sums to one over the classes."""
+
 ImageCUVW: TypeAlias = Float32[np.ndarray, "C U V W"]
 """An image on another grid than the function's argument: U V W are its voxels along X, Y, Z."""
 
 LabelsUVW: TypeAlias = Integer[np.ndarray, "U V W"]
 """Labels on another grid than the function's argument."""
+
+ProbabilitiesKUVW: TypeAlias = Float16[np.ndarray, "K U V W"]
+"""Probabilities on another grid than the function's argument."""
 
 PatchesBCXYZ: TypeAlias = Float32[np.ndarray, "B C X Y Z"]
 """What an engine takes."""

@@ -8,7 +8,7 @@ from scnas_deploy.cli.options import JsonOption, model_folder
 
 _PARTS = (
     ("nibabel", "core", "NIfTI"),
-    ("SimpleITK", "core", "resampling"),
+    ("SimpleITK", "core", "surface distances"),
     ("openvino", "cpu", "fastest CPU engine"),
     ("onnxruntime", "cpu", "CPU engine"),
     ("torch", "train", "search, training, export"),

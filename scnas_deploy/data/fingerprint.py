@@ -113,12 +113,14 @@ def summarise(cases: list[CaseFigures]) -> Fingerprint:
 
 def nonzero_box(data_CXYZ: np.ndarray) -> tuple[slice, slice, slice]:
     """Return the smallest box that holds every voxel that is non-zero in some channel (all, if none is)."""
-    occupied = (data_CXYZ != 0).any(axis=0)
-    box = []
+    box = [slice(0, size) for size in data_CXYZ.shape[1:]]
     for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        hits = np.flatnonzero(occupied.any(axis=others))
-        box.append(slice(int(hits[0]), int(hits[-1]) + 1) if len(hits) else slice(0, occupied.shape[axis]))
+        planes = np.moveaxis(data_CXYZ[(slice(None), *box)], axis + 1, 0)
+        first = next((index for index, plane in enumerate(planes) if plane.any()), None)
+        if first is None:
+            break
+        last = next(index for index in reversed(range(len(planes))) if planes[index].any())
+        box[axis] = slice(first, last + 1)
     return box[0], box[1], box[2]
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from scnas_deploy.data.orientation import to_ras
 from scnas_deploy.data.preprocess import WayBack
 from scnas_deploy.data.volume import Volume
 
@@ -28,14 +27,12 @@ class Occupancy:
 
     Args:
         volume: The study.
-        way: How it was prepared, with a crop to non-zero voxels.
+        back: Where its voxels went, with a crop to non-zero voxels.
     """
 
-    def __init__(self, volume: Volume, way: WayBack) -> None:
-        ras, _ = to_ras(volume)
-        cropped_CXYZ = ras.data[(slice(None), *way.box)]
-        self._way = way
-        self._blocks_XYZ = _any_in_blocks(cropped_CXYZ)
+    def __init__(self, volume: Volume, back: WayBack) -> None:
+        self._back = back
+        self._blocks_XYZ = _any_in_blocks([back.crop_of(channel_XYZ) for channel_XYZ in volume.data])
 
     def is_empty(self, box: tuple[slice, slice, slice]) -> bool:
         """Whether a box of the prepared image holds nothing in any channel."""
@@ -44,7 +41,7 @@ class Occupancy:
 
     def _blocks(self, axis: int, part: slice) -> slice:
         """The study's blocks that a range of prepared voxels is interpolated from."""
-        source, target = self._way.cropped, self._way.prepared
+        source, target = self._back.cropped, self._back.prepared
         scale = target.spacing_mm[axis] / source.spacing_mm[axis]
         middle, centre = (target.shape[axis] - 1) / 2, (source.shape[axis] - 1) / 2
         first = floor((part.start - middle) * scale + centre) - _REACH
@@ -52,12 +49,12 @@ class Occupancy:
         return slice(max(first, 0) // _BLOCK, max(last, 0) // _BLOCK + 1)
 
 
-def _any_in_blocks(data_CXYZ: np.ndarray) -> np.ndarray:
+def _any_in_blocks(channels_XYZ: list[np.ndarray]) -> np.ndarray:
     """For each block whether some voxel of it, in some channel, is not zero."""
-    _, num_x, num_y, num_z = data_CXYZ.shape
+    num_x, num_y, num_z = channels_XYZ[0].shape
     found = np.empty([-(-n // _BLOCK) for n in (num_x, num_y, num_z)], dtype=bool)
     for number, (first, stop) in enumerate(pairwise((*range(0, num_x, _BLOCK), num_x))):
-        plane_YZ = (data_CXYZ[:, first:stop] != 0).any(axis=(0, 1))
+        plane_YZ = np.logical_or.reduce([(channel[first:stop] != 0).any(axis=0) for channel in channels_XYZ])
         rows = np.logical_or.reduceat(plane_YZ, range(0, num_y, _BLOCK), axis=0)
         found[number] = np.logical_or.reduceat(rows, range(0, num_z, _BLOCK), axis=1)
     return found

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from scnas_deploy.data.volume import Volume
+from scnas_deploy.types import Shape3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class AxisMapping:
         inverse = np.argsort(self.permutation)
         flipped = tuple(self.flipped[axis] for axis in inverse)
         return _turn(voxels_XYZ, tuple(int(axis) for axis in inverse), flipped)
+
+    def backward_shape(self, shape: Shape3) -> Shape3:
+        """Return the study's shape, given the one after turning to RAS."""
+        x, y, z = (shape[int(axis)] for axis in np.argsort(self.permutation))
+        return x, y, z
 
 
 def axis_mapping(affine_ras: np.ndarray) -> AxisMapping:

@@ -10,12 +10,24 @@ from math import prod
 import numpy as np
 
 from scnas_deploy.data.fingerprint import nonzero_box
+from scnas_deploy.data.interpolation import interpolate, interpolation_bytes
+from scnas_deploy.data.normalisation import scaling_of
 from scnas_deploy.data.orientation import AxisMapping, to_ras
-from scnas_deploy.data.plan import Normalisation, Plan, ZScore
-from scnas_deploy.data.resampling import Grid, resample_image, resample_labels
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.data.planes import pieces
+from scnas_deploy.data.resampling import (
+    Grid,
+    as_float32,
+    image_axes,
+    label_resampling_bytes,
+    linear_axes,
+    resample_labels,
+    resample_labels_into,
+    resampling_bytes,
+)
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import FormatError, GeometryError
-from scnas_deploy.types import ImageCXYZ, LabelsUVW, LabelsXYZ, Shape3, VoxelsXYZ
+from scnas_deploy.types import ImageCXYZ, LabelsUVW, LabelsXYZ, ProbabilitiesKUVW, ProbabilitiesKXYZ, Shape3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +45,7 @@ class WayBack:
     @property
     def study_shape(self) -> Shape3:
         """The study's own shape."""
-        x, y, z = self.mapping.backward(np.empty(self.ras_shape, dtype=bool)).shape
-        return x, y, z
-
-    @property
-    def num_prepared(self) -> int:
-        """Voxels of the prepared grid."""
-        return prod(self.prepared.shape)
+        return self.mapping.backward_shape(self.ras_shape)
 
     def restore(self, labels_XYZ: LabelsXYZ) -> LabelsUVW:
         """Bring labels from the prepared grid back to the study's own grid.
@@ -48,23 +54,66 @@ class WayBack:
             labels_XYZ: Shape of the prepared image.
 
         Returns:
-            The study's shape; voxels outside the crop are background.
+            The study's shape, C-contiguous; voxels outside the crop are background. Labels that are on the study's
+            grid already are returned themselves.
         """
-        if labels_XYZ.shape != self.prepared.shape:
-            raise GeometryError(
-                "labels",
-                expected=f"the prepared shape {self.prepared.shape}",
-                found=f"{labels_XYZ.shape}",
-                remedy="Pass labels of the image that was prepared",
-            )
-        whole = np.zeros(self.ras_shape, dtype=labels_XYZ.dtype)
-        whole[self.box] = resample_labels(labels_XYZ, self.prepared, self.cropped)
-        return np.ascontiguousarray(self.mapping.backward(whole))
+        self._check(labels_XYZ.shape, "labels")
+        if self.cropped == self.prepared and self.cropped.shape == self.ras_shape:
+            return np.ascontiguousarray(self.mapping.backward(labels_XYZ))
+        whole = np.zeros(self.study_shape, dtype=labels_XYZ.dtype)
+        resample_labels_into(self.crop_of(whole), labels_XYZ, self.prepared, self.cropped)
+        return whole
+
+    def restore_probabilities(self, probabilities_KXYZ: ProbabilitiesKXYZ, out_KUVW: ProbabilitiesKUVW) -> None:
+        """Bring class probabilities from the prepared grid back to the study's own grid by linear interpolation.
+
+        They sum to one within float16 precision where they did before.
+
+        Args:
+            probabilities_KXYZ: Class 0 is background; may be memory-mapped.
+            out_KUVW: Filled, class by class and plane by plane; may be memory-mapped. Its shape is that of the study.
+                Outside the crop all is background.
+        """
+        self._check(probabilities_KXYZ.shape[1:], "probabilities")
+        axes = linear_axes(self.prepared, self.cropped)
+        for k, (probabilities, out) in enumerate(zip(probabilities_KXYZ, out_KUVW, strict=True)):
+            if self.cropped.shape != self.ras_shape:
+                out[:] = k == 0
+            interpolate(probabilities, axes, self.crop_of(out), scale=as_float32, bounds=(0.0, 1.0))
 
     def follow(self, labels_XYZ: LabelsXYZ) -> LabelsUVW:
         """Bring a mask from the study's own grid to the prepared one, as training needs it."""
-        turned = self.mapping.forward(labels_XYZ)
-        return resample_labels(turned[self.box], self.cropped, self.prepared)
+        return resample_labels(self.crop_of(labels_XYZ), self.cropped, self.prepared)
+
+    def restore_bytes(self, itemsize: int) -> int:
+        """Return the most that :meth:`restore` takes at its peak, the result included, for labels of so many bytes."""
+        return prod(self.study_shape) * itemsize + label_resampling_bytes(self.prepared, itemsize)
+
+    def restore_probabilities_bytes(self) -> int:
+        """Return the most that :meth:`restore_probabilities` takes beyond its arguments at its peak."""
+        return interpolation_bytes(linear_axes(self.prepared, self.cropped))
+
+    def crop_of(self, voxels_XYZ: np.ndarray) -> np.ndarray:
+        """Return the crop, turned to RAS, as a view of voxels on the study's own grid."""
+        return self.mapping.forward(voxels_XYZ)[self.box]
+
+    def _check(self, shape: tuple[int, ...], what: str) -> None:
+        if shape != self.prepared.shape:
+            raise GeometryError(
+                what,
+                expected=f"the prepared shape {self.prepared.shape}",
+                found=f"{shape}",
+                remedy=f"Pass {what} of the image that was prepared",
+            )
+
+
+def way_back(volume: Volume, plan: Plan) -> WayBack:
+    """Say where a study's voxels go when it is prepared, without preparing it."""
+    ras, mapping = to_ras(volume)
+    box = nonzero_box(ras.data) if plan.crop == "nonzero" else (slice(None), slice(None), slice(None))
+    _, x, y, z = ras.data[(slice(None), *box)].shape
+    cropped = Grid((x, y, z), ras.spacing_mm)
+    return WayBack(mapping, ras.shape, box, cropped, cropped.at_spacing(plan.spacing_mm))
 
 
 def prepare(volume: Volume, plan: Plan) -> tuple[ImageCXYZ, WayBack]:
@@ -77,37 +126,24 @@ def prepare(volume: Volume, plan: Plan) -> tuple[ImageCXYZ, WayBack]:
         FormatError: If the channels are not the plan's, or a voxel is NaN or infinite.
     """
     check_channels(volume, plan)
-    way = find_way(volume, plan)
-    return prepare_along(volume, plan, way), way
+    back = way_back(volume, plan)
+    return prepare_along(volume, plan, back), back
 
 
-def find_way(volume: Volume, plan: Plan) -> WayBack:
-    """Say how a study will be turned, cropped and resampled, without touching its voxels."""
-    ras, mapping = to_ras(volume)
-    whole = (slice(0, ras.shape[0]), slice(0, ras.shape[1]), slice(0, ras.shape[2]))
-    box = nonzero_box(ras.data) if plan.crop == "nonzero" else whole
-    x, y, z = (part.stop - part.start for part in box)
-    cropped = Grid((x, y, z), ras.spacing_mm)
-    return WayBack(mapping, ras.shape, box, cropped, cropped.at_spacing(plan.spacing_mm))
+def prepare_along(volume: Volume, plan: Plan, back: WayBack) -> ImageCXYZ:
+    """Prepare a study, whose channels have been checked, where its voxels are known to go; see :func:`prepare`."""
+    axes = image_axes(back.cropped, back.prepared)
+    image = np.empty((len(plan.channels), *back.prepared.shape), dtype=np.float32)
+    for stored, channel, out in zip(volume.data, plan.channels, image, strict=True):
+        voxels = back.crop_of(stored)
+        scaling = scaling_of(voxels, channel.normalisation)
+        interpolate(voxels, axes, out, scale=scaling, bounds=scaling.bounds)
+    return image
 
 
-def prepare_along(volume: Volume, plan: Plan, way: WayBack) -> ImageCXYZ:
-    """Prepare a study, whose channels have been checked, on the way that was found for it."""
-    cropped_data = way.mapping.forward(volume.data)[(slice(None), *way.box)]
-    normalised = np.stack(
-        [normalise(data, channel.normalisation) for data, channel in zip(cropped_data, plan.channels, strict=True)]
-    )
-    return resample_image(normalised, way.cropped, way.prepared)
-
-
-def prepare_bytes(volume: Volume, way: WayBack, plan: Plan) -> int:
-    """TEMPORARY."""
-    return 16 * way.num_prepared * len(plan.channels) + volume.data.nbytes
-
-
-def restore_bytes(way: WayBack, itemsize: int) -> int:
-    """TEMPORARY."""
-    return itemsize * prod(way.ras_shape)
+def prepare_bytes(plan: Plan, back: WayBack) -> int:
+    """Return the most that :func:`prepare_along` takes beyond the study at its peak, its result included."""
+    return 4 * len(plan.channels) * prod(back.prepared.shape) + resampling_bytes(back.cropped, back.prepared)
 
 
 def check_channels(volume: Volume, plan: Plan) -> None:
@@ -124,23 +160,15 @@ def check_channels(volume: Volume, plan: Plan) -> None:
             found=f"{volume.num_channels}",
             remedy="Give one file a channel, or one 4-D file, in the plan's order",
         )
-    if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
+    unusable = _count_unusable(volume) if volume.data.dtype.kind == "f" else 0
+    if unusable:
         raise FormatError(
             "study",
             expected="finite voxels",
-            found=f"{int((~np.isfinite(volume.data)).sum())} NaN or infinite",
+            found=f"{unusable} NaN or infinite",
             remedy="Replace them at the image's source",
         )
 
 
-def normalise(voxels_XYZ: VoxelsXYZ, normalisation: Normalisation) -> np.ndarray:
-    """Normalise one channel; returns float32 of the same shape."""
-    values = voxels_XYZ.astype(np.float32)
-    if isinstance(normalisation, ZScore):
-        inside = values[values != 0]
-        mean, std = (
-            (float(inside.mean(dtype=np.float64)), float(inside.std(dtype=np.float64))) if inside.size else (0.0, 1.0)
-        )
-        return (values - np.float32(mean)) / np.float32(max(std, 1e-8))
-    np.clip(values, normalisation.low, normalisation.high, out=values)
-    return (values - np.float32(normalisation.mean)) / np.float32(normalisation.std)
+def _count_unusable(volume: Volume) -> int:
+    return sum(int(np.count_nonzero(~np.isfinite(piece))) for channel in volume.data for (piece,) in pieces(channel))

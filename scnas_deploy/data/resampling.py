@@ -1,19 +1,25 @@
 """Resampling between two grids that share their axes.
 
-The grids differ in spacing only, so the work is done in index space with SimpleITK: an image of identity
-direction and origin. Oblique and sheared affines therefore need no special case (SimpleITK refuses sheared
-ones), and the new affine is the old one with scaled columns.
+The grids differ in spacing only, so the work is done in index space, axis by axis (`interpolation.py`,
+`label_interpolation.py`). Oblique and sheared affines therefore need no special case, and the new affine is the old one
+with scaled columns. Images come out as SimpleITK's B-spline interpolation has them, to 1e-5 of their range.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 (its documented short name)
 
+from scnas_deploy.data.axis_weights import AxisWeights, cubic_weights, linear_weights
+from scnas_deploy.data.interpolation import Axes, interpolate, interpolation_bytes
+from scnas_deploy.data.label_interpolation import strongest_labels, strongest_labels_bytes
+from scnas_deploy.data.planes import pieces
 from scnas_deploy.types import AffineRAS, ImageCUVW, LabelsUVW, LabelsXYZ, Shape3, Spacing, VoxelsCXYZ
 
 _SAME_SPACING = 1e-3
 _ANISOTROPIC = 3.0
+_FEWEST_CUBIC = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +65,78 @@ def resample_image(data_CXYZ: VoxelsCXYZ, source: Grid, target: Grid) -> ImageCU
     """
     if source == target:
         return np.ascontiguousarray(data_CXYZ, dtype=np.float32)
-    cubic = max(source.spacing_mm) / min(source.spacing_mm) < _ANISOTROPIC and min(source.shape) >= 4
-    interpolator = sitk.sitkBSpline3 if cubic else sitk.sitkLinear
+    axes = image_axes(source, target)
     result = np.empty((len(data_CXYZ), *target.shape), dtype=np.float32)
     for channel, out in zip(data_CXYZ, result, strict=True):
-        out[:] = _resample(channel.astype(np.float32), source, target, interpolator)
-        np.clip(out, channel.min(), channel.max(), out=out)
+        interpolate(channel, axes, out, scale=as_float32, bounds=(float(channel.min()), float(channel.max())))
     return result
 
 
 def resample_labels(labels_XYZ: LabelsXYZ, source: Grid, target: Grid) -> LabelsUVW:
-    """Interpolate labels: each label's indicator linearly, the strongest wins.
+    """Interpolate labels: each label's indicator linearly, the strongest wins, the lowest of equally strong ones.
 
     Smoother boundaries than nearest-neighbour interpolation, and no label that was not there.
     """
     if source == target:
         return np.ascontiguousarray(labels_XYZ)
-    best = np.full(target.shape, -1.0, dtype=np.float32)
-    result = np.zeros(target.shape, dtype=labels_XYZ.dtype)
-    for value in np.unique(labels_XYZ):
-        share = _resample((labels_XYZ == value).astype(np.float32), source, target, sitk.sitkLinear)
-        stronger = share > best
-        result[stronger] = value
-        best[stronger] = share[stronger]
+    result = np.empty(target.shape, dtype=labels_XYZ.dtype)
+    resample_labels_into(result, labels_XYZ, source, target)
     return result
 
 
-def _resample(voxels_XYZ: np.ndarray, source: Grid, target: Grid, interpolator: int) -> np.ndarray:
-    image = sitk.GetImageFromArray(voxels_XYZ.transpose(2, 1, 0))  # SimpleITK's arrays run Z, Y, X
-    image.SetSpacing(source.spacing_mm)
-    image.SetOrigin(source.first_centre_mm())
-    resampled = sitk.Resample(
-        image,
-        target.shape,
-        sitk.Transform(),
-        interpolator,
-        target.first_centre_mm(),
-        target.spacing_mm,
-        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-        0.0,
-        sitk.sitkFloat32,
-        True,  # beyond the outermost voxels take the nearest one, not zero
+def resample_labels_into(out_UVW: LabelsUVW, labels_XYZ: LabelsXYZ, source: Grid, target: Grid) -> None:
+    """Interpolate labels as :func:`resample_labels` does, into an array of any order in memory."""
+    if source == target:
+        for out, piece in pieces(out_UVW, labels_XYZ):
+            out[:] = piece
+    else:
+        strongest_labels(labels_XYZ, _positions(source, target), out_UVW)
+
+
+def image_axes(source: Grid, target: Grid) -> Axes:
+    """Return the weights for an image: cubic, linear where voxels are three times longer than wide or too few."""
+    cubic = max(source.spacing_mm) / min(source.spacing_mm) < _ANISOTROPIC and min(source.shape) >= _FEWEST_CUBIC
+    return _axes(cubic_weights if cubic else linear_weights, source, target)
+
+
+def linear_axes(source: Grid, target: Grid) -> Axes:
+    """Return the weights of linear interpolation."""
+    return _axes(linear_weights, source, target)
+
+
+def resampling_bytes(source: Grid, target: Grid) -> int:
+    """Return the most that resampling an image takes beyond the image and the result at its peak."""
+    return interpolation_bytes(image_axes(source, target))
+
+
+def label_resampling_bytes(source: Grid, itemsize: int) -> int:
+    """Return the most that resampling labels takes beyond the labels and the result at its peak.
+
+    Args:
+        source: The labels' own grid; neither the target nor the number of labels makes a difference.
+        itemsize: Bytes a label.
+    """
+    return strongest_labels_bytes(prod(source.shape) // min(source.shape), itemsize)
+
+
+def as_float32(voxels: np.ndarray) -> np.ndarray:
+    """Return a float32 copy in the voxels' own order in memory."""
+    return voxels.astype(np.float32)
+
+
+def _axes(weights: Callable[[np.ndarray, int], AxisWeights], source: Grid, target: Grid) -> Axes:
+    x, y, z = (
+        weights(positions, size) for positions, size in zip(_positions(source, target), source.shape, strict=True)
     )
-    return sitk.GetArrayViewFromImage(resampled).transpose(2, 1, 0).copy()
+    return x, y, z
+
+
+def _positions(source: Grid, target: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres of the target's voxels along each axis, in source voxels from the first one's centre."""
+    x, y, z = (
+        (size - 1) / 2 + (np.arange(new_size) - (new_size - 1) / 2) * (new / old)
+        for size, new_size, old, new in zip(
+            source.shape, target.shape, source.spacing_mm, target.spacing_mm, strict=True
+        )
+    )
+    return x, y, z

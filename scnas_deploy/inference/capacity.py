@@ -1,10 +1,11 @@
 """Saying beforehand what a study takes, and choosing a sweep that fits."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 from scnas_deploy.data.plan import Plan
-from scnas_deploy.data.preprocess import WayBack, prepare_bytes, restore_bytes
+from scnas_deploy.data.preprocess import WayBack, prepare_bytes
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import CapacityError
 from scnas_deploy.inference.memory import available_bytes
@@ -39,7 +40,7 @@ class Forecast:
 
 def forecast(
     volume: Volume,
-    way: WayBack,
+    back: WayBack,
     plan: Plan,
     predictor: Predictor,
     *,
@@ -50,7 +51,7 @@ def forecast(
 
     Args:
         volume: The study.
-        way: How it will be prepared.
+        back: How it will be prepared.
         plan: The model's plan.
         predictor: The model's predictor.
         limit: Bytes that the study may take, its own voxels included; None for what the machine has left.
@@ -59,17 +60,16 @@ def forecast(
     Raises:
         CapacityError: If no sweep keeps the limit.
     """
-    image = 4 * volume.num_channels * way.num_prepared
-    labels = label_values(plan).itemsize * way.num_prepared
-    sweeps = predictor.sweeps(way.prepared.shape)
+    voxels, label = prod(back.prepared.shape), label_values(plan).itemsize
+    sweeps = predictor.sweeps(back.prepared.shape)
     chosen = None
     left = available_bytes() if limit is None else limit
     for sweep in sweeps:
         chosen = Forecast(
             study=volume.data.nbytes,
-            preparing=prepare_bytes(volume, way, plan),
-            predicting=image + predictor.needed_bytes(sweep, probabilities=probabilities),
-            restoring=labels + restore_bytes(way, labels // way.num_prepared),
+            preparing=prepare_bytes(plan, back),
+            predicting=4 * len(plan.channels) * voxels + predictor.needed_bytes(sweep, probabilities=probabilities),
+            restoring=label * voxels + back.restore_bytes(label),
             sweep=sweep,
             more_patches=sweep.num_patches / sweeps[0].num_patches,
         )

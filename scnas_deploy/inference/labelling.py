@@ -13,7 +13,7 @@ import numpy as np
 
 from scnas_deploy.data.occupancy import Occupancy
 from scnas_deploy.data.plan import Plan
-from scnas_deploy.data.preprocess import WayBack, find_way, prepare_along
+from scnas_deploy.data.preprocess import WayBack, prepare_along, way_back
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.files import atomic_path
 from scnas_deploy.inference.capacity import Forecast, forecast
@@ -56,30 +56,30 @@ def label_study(volume: Volume, plan: Plan, predictor: Predictor, how: Labelling
         EngineError: If the engine fails.
         OutputError: If the probabilities cannot be written.
     """
-    way = find_way(volume, plan)
-    said = forecast(volume, way, plan, predictor, limit=how.max_memory, probabilities=how.probabilities is not None)
+    back = way_back(volume, plan)
+    said = forecast(volume, back, plan, predictor, limit=how.max_memory, probabilities=how.probabilities is not None)
     if how.announce is not None:
         how.announce(said)
     memory = PeakMemory()
-    with _probabilities(how.probabilities, way, plan.num_classes) as probabilities_KXYZ:
-        image_CXYZ = prepare_along(volume, plan, way)
-        occupancy = Occupancy(volume, way) if plan.crop == "nonzero" else None
+    with _probabilities(how.probabilities, back, plan.num_classes) as probabilities_KXYZ:
+        image_CXYZ = prepare_along(volume, plan, back)
+        occupancy = Occupancy(volume, back) if plan.crop == "nonzero" else None
         labels_XYZ = predictor.predict(
             image_CXYZ, how.progress, sweep=said.sweep, occupancy=occupancy, probabilities_KXYZ=probabilities_KXYZ
         )
         del image_CXYZ
-        restored = way.restore(labels_XYZ)
+        restored = back.restore(labels_XYZ)
     taken = memory.above_start()
     return Labelled(restored, said, None if taken is None else taken + volume.data.nbytes)
 
 
 @contextmanager
-def _probabilities(target: Path | None, way: WayBack, num_classes: int) -> Iterator[np.ndarray | None]:
+def _probabilities(target: Path | None, back: WayBack, num_classes: int) -> Iterator[np.ndarray | None]:
     """An array for the probabilities on the prepared grid, that lie on the study's own grid in the end."""
     if target is None:
         yield None
         return
     with atomic_path(target) as temporary, TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
-        prepared_KXYZ = mapped_array(Path(folder) / "prepared.npy", (num_classes, *way.prepared.shape))
+        prepared_KXYZ = mapped_array(Path(folder) / "prepared.npy", (num_classes, *back.prepared.shape))
         yield prepared_KXYZ
-        way.restore_probabilities(prepared_KXYZ, mapped_array(temporary, (num_classes, *way.study_shape)))
+        back.restore_probabilities(prepared_KXYZ, mapped_array(temporary, (num_classes, *back.study_shape)))

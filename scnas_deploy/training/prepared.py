@@ -13,7 +13,7 @@ from scnas_deploy.data.preprocess import prepare
 from scnas_deploy.files import atomic_path, sha256_of
 from scnas_deploy.types import ImageCXYZ, LabelsXYZ
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _MAX_PLACES = 10_000
 
 

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from scnas_deploy.data.orientation import to_ras
-from scnas_deploy.data.plan import ClippedZScore, ZScore
-from scnas_deploy.data.preprocess import check_channels, normalise, prepare
+from scnas_deploy.data.plan import ZScore
+from scnas_deploy.data.preprocess import check_channels, prepare, prepare_bytes, way_back
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import FormatError, GeometryError
 from tests.data.drawing import CT, ORIENTATIONS, assert_explains_itself, make_plan, noise, oblique_affine, stored_as
+from tests.data.memory import peak_bytes
 
 SPACING_MM = (0.8, 1.25, 2.0)
 SHAPE = (66, 58, 54)
@@ -158,33 +159,86 @@ def test_labels_of_another_shape_are_not_restored():
     assert_explains_itself(caught.value, str(way_back.prepared.shape), "(3, 4, 5)")
 
 
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "SAL", "PIR"])
+def test_probabilities_come_back_where_labels_do(codes, tmp_path):
+    """Probabilities of one in the labels' places: the strongest class is the label wherever it is clear."""
+    volume, truth = study(codes)
+    back = way_back(volume, ZSCORE_PLAN)
+    labels = back.follow(truth)
+    certain = np.stack([labels == value for value in (0, EGG, WEDGE)]).astype(np.float16)
+    np.save(tmp_path / "certain.npy", certain)
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float16, (3, *volume.shape))
+    back.restore_probabilities(np.load(tmp_path / "certain.npy", mmap_mode="r"), out)
+    np.testing.assert_allclose(out.astype(np.float32).sum(axis=0), 1, atol=2e-3)
+    clear = np.diff(np.sort(out.astype(np.float32), axis=0)[-2:], axis=0)[0] > 2e-3
+    strongest = np.array([0, EGG, WEDGE])[out.argmax(axis=0)]
+    np.testing.assert_array_equal(strongest[clear], back.restore(labels)[clear])
+    assert clear.mean() > 0.99
+
+
+def test_probabilities_outside_the_crop_are_backgrounds():
+    back = way_back(Volume(data=lopsided()[None], affine_ras=np.eye(4)), make_plan())
+    out = np.full((2, *back.study_shape), np.nan, np.float16)
+    back.restore_probabilities(
+        np.stack([np.zeros(back.prepared.shape), np.ones(back.prepared.shape)], dtype=np.float16), out
+    )
+    np.testing.assert_array_equal(out[1], lopsided() != 0)
+    np.testing.assert_array_equal(out[0], lopsided() == 0)
+
+
+def test_probabilities_of_another_shape_are_not_restored():
+    back = way_back(study()[0], ZSCORE_PLAN)
+    with pytest.raises(GeometryError) as caught:
+        back.restore_probabilities(np.zeros((3, 4, 5, 6), np.float16), np.zeros((3, *SHAPE), np.float16))
+    assert_explains_itself(caught.value, "probabilities", str(back.prepared.shape), "(4, 5, 6)")
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "SAL"])
+@pytest.mark.parametrize("plan", [ZSCORE_PLAN, make_plan(spacing_mm=SPACING_MM), make_plan(crop="none")])
+def test_labels_come_back_in_one_piece_of_memory(codes, plan):
+    volume, _ = study(codes)
+    restored = way_back(volume, plan).restore(np.ones(way_back(volume, plan).prepared.shape, np.uint8))
+    assert restored.shape == volume.shape
+    assert restored.flags.c_contiguous
+
+
+def test_labels_on_the_studys_own_grid_are_not_copied():
+    volume = Volume(data=noise((1, 8, 9, 10)), affine_ras=np.eye(4))
+    labels = np.ones((8, 9, 10), np.uint8)
+    assert np.shares_memory(way_back(volume, make_plan()).restore(labels), labels)
+
+
+LARGE = (130, 170, 150)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (0.8, 0.9, 1.2), (1.5, 1.5, 1.5)])
+@pytest.mark.parametrize("normalisation", [ZScore(), CT])
+def test_preparing_takes_no_more_memory_than_foretold(order, spacing_mm, normalisation):
+    """A little less, where the axis along which the volume is walked through is not the one that costs most."""
+    data = np.asarray(noise((1, *LARGE)), order=order)
+    volume, plan = Volume(data=data, affine_ras=np.eye(4)), make_plan(normalisation, spacing_mm=spacing_mm)
+    foretold = prepare_bytes(plan, way_back(volume, plan))
+    assert 0.8 * foretold < peak_bytes(lambda: prepare(volume, plan)) < 1.01 * foretold
+
+
+def test_restoring_takes_the_memory_that_was_foretold():
+    volume = Volume(data=noise((1, *LARGE)), affine_ras=np.eye(4))
+    back = way_back(volume, make_plan(spacing_mm=(1.3, 1.3, 1.3)))
+    labels = noise(back.prepared.shape, np.uint8)
+    assert peak_bytes(lambda: back.restore(labels)) == pytest.approx(back.restore_bytes(1), rel=0.1)
+    probabilities = np.full((2, *back.prepared.shape), 0.5, np.float16)
+    out = np.empty((2, *LARGE), np.float16)
+    taken = peak_bytes(lambda: back.restore_probabilities(probabilities, out))
+    assert taken == pytest.approx(back.restore_probabilities_bytes(), rel=0.1)
+
+
 def test_preparing_leaves_the_study_alone():
     volume, _ = study("LPI")
     before = volume.data.copy()
     prepare(volume, CT_PLAN)
     np.testing.assert_array_equal(volume.data, before)
     assert to_ras(volume)[1].flipped == (True, True, True)
-
-
-def test_zscore_looks_at_non_zero_voxels_only():
-    voxels = noise((8, 8, 8), np.float32)
-    alone = normalise(voxels, ZScore())
-    assert alone.mean() == pytest.approx(0, abs=1e-5)
-    assert alone.std() == pytest.approx(1, abs=1e-5)
-    padded = np.pad(voxels, 5)
-    np.testing.assert_allclose(normalise(padded, ZScore())[5:-5, 5:-5, 5:-5], alone, atol=1e-5)
-
-
-@pytest.mark.parametrize("factor", [0.01, 1.0, 1e5])
-def test_zscore_does_not_depend_on_the_scanners_gain(factor):
-    voxels = noise((8, 8, 8), np.float32)
-    np.testing.assert_allclose(normalise(voxels * np.float32(factor), ZScore()), normalise(voxels, ZScore()), atol=1e-4)
-
-
-def test_calibrated_units_are_clipped_and_scaled_by_fixed_figures():
-    voxels = np.array([-2000, -100, 0, 100, 300, 400, 3000], np.int16).reshape(7, 1, 1)
-    result = normalise(voxels, ClippedZScore(low=-100, high=300, mean=100, std=50))
-    np.testing.assert_allclose(result.ravel(), [-4, -4, -2, 0, 4, 4, 4])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
