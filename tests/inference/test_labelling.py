@@ -1,0 +1,135 @@
+"""A study's labels, whatever memory they may take, and what was said of it beforehand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scnas_deploy.data.preprocess import way_back
+from scnas_deploy.data.volume import Volume
+from scnas_deploy.errors import CapacityError, OutputError
+from scnas_deploy.inference import capacity
+from scnas_deploy.inference.capacity import forecast
+from scnas_deploy.inference.labelling import Labelling, label_study
+from scnas_deploy.inference.predictor import Predictor
+from tests.data.drawing import make_plan
+from tests.inference.conftest import EngineFake
+
+SHAPE = (61, 50, 47)
+PLAN = make_plan(spacing_mm=(1.2, 1.0, 0.9)).model_copy(update={"patch_size": (16, 16, 16)})
+
+
+def study(shape=SHAPE) -> Volume:
+    """Smooth noise with a border of zeros, in an unusual orientation."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=shape).cumsum(axis=0).cumsum(axis=1)
+    data = (1000 + 100 * data / data.std()).astype(np.int16)
+    data[:, :6] = 0
+    return Volume(data=data[None], affine_ras=np.diag([-1.0, 1.0, 1.1, 1.0]))
+
+
+def answer(patches):
+    """Three classes that depend on the voxel and on its place in the patch."""
+    ramp = np.linspace(-0.3, 0.3, 16, dtype=np.float32)
+    return np.concatenate([patches * 0, patches + ramp, 0.5 - patches - ramp[:, None]], axis=1)
+
+
+def label(volume=None, **how):
+    engine = EngineFake(answer)
+    labelled = label_study(volume or study(), PLAN, Predictor(engine, PLAN), Labelling(**how))
+    return labelled, engine
+
+
+def tight(volume) -> int:
+    """Memory that the study can do with when few logits are under way."""
+    back, predictor = way_back(volume, PLAN), Predictor(EngineFake(answer), PLAN)
+    first, *_, last = predictor.sweeps(back.prepared.shape)
+    return forecast(volume, back, PLAN, predictor).peak - first.slab_bytes(3) + 2 * last.slab_bytes(3)
+
+
+def test_less_memory_means_more_patches_and_the_same_labels(monkeypatch):
+    monkeypatch.setattr(capacity, "_OTHERS", 0)
+    volume = study((61, 90, 87))
+    plain, _ = label(volume)
+    limit = tight(volume)
+    narrow, _ = label(volume, max_memory=limit)
+    assert narrow.forecast.peak <= limit < plain.forecast.peak
+    assert len(narrow.forecast.sweep.columns) > 1
+    assert narrow.forecast.more_patches > 1 == plain.forecast.more_patches
+    assert len(np.unique(plain.labels_XYZ)) == 3
+    np.testing.assert_array_equal(narrow.labels_XYZ, plain.labels_XYZ)
+
+
+def test_a_study_that_cannot_fit_is_refused_before_anything_is_computed():
+    engine = EngineFake(answer)
+    with pytest.raises(CapacityError, match=r"--max-memory: expected at most 0\.00 GB, found a study that takes"):
+        label_study(study(), PLAN, Predictor(engine, PLAN), Labelling(max_memory=1_000_000))
+    assert engine.batches == []
+
+
+def test_without_a_limit_it_is_what_the_machine_has_left(monkeypatch):
+    monkeypatch.setattr(capacity, "available_bytes", lambda: 1_000_000)
+    with pytest.raises(CapacityError, match="Free memory, or use a machine with more"):
+        label()
+
+
+def test_what_it_takes_is_said_before_the_first_patch():
+    events = []
+    labelled, _ = label(announce=events.append, progress=lambda done, total: events.append(done))
+    assert events[0] == labelled.forecast
+    assert events[1] == 1
+
+
+def test_what_was_said_is_about_what_it_took():
+    """On a volume large enough for the interpreter not to count; benchmarks/large_volume.py does it at full size."""
+    volume = study((300, 260, 240))
+    labelled, _ = label(volume)
+    said, taken = labelled.forecast.peak, labelled.taken_bytes
+    assert 0.6 * said < taken < 1.1 * said
+
+
+def test_an_empty_part_of_the_study_is_background_and_not_computed():
+    volume = study((120, 40, 40))
+    volume.data[:, 40:80] = 0
+    labelled, engine = label(volume)
+    total = Predictor(engine, PLAN).sweeps(way_back(volume, PLAN).prepared.shape)[0].num_patches
+    assert 0 < sum(engine.batches) < total
+    assert not labelled.labels_XYZ[50:70].any()
+    assert labelled.labels_XYZ[:36].any()
+    assert labelled.labels_XYZ[84:].any()
+
+
+def test_probabilities_lie_on_the_studys_grid_and_agree_with_the_labels(tmp_path):
+    target = tmp_path / "probabilities.npy"
+    labelled, _ = label(probabilities=target)
+    stored = np.load(target, mmap_mode="r")
+    assert stored.dtype == np.float16
+    assert stored.shape == (3, *SHAPE)
+    np.testing.assert_allclose(stored.sum(axis=0, dtype=np.float32), 1, atol=3e-3)
+    values = np.array([0, 1, 3])
+    ordered = np.sort(stored, axis=0)
+    clear = ordered[-1] - ordered[-2] > 0.1
+    assert clear.mean() > 0.2
+    agree = values[stored.argmax(axis=0)] == labelled.labels_XYZ
+    assert agree[clear].mean() > 0.97
+    assert stored[0, :, :4].min() == 1
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_probabilities_that_do_not_fit_on_the_disk_are_an_output_error_and_leave_nothing(small_disk):
+    with pytest.raises(OutputError, match="enough space"):
+        label(probabilities=small_disk / "probabilities.npy")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_labels_do_not_depend_on_how_the_study_is_stored():
+    plain, _ = label()
+    mirrored = replace(study(), data=study().data[:, ::-1], affine_ras=study().affine_ras @ _flip(SHAPE[0]))
+    turned, _ = label(mirrored)
+    np.testing.assert_array_equal(turned.labels_XYZ[::-1], plain.labels_XYZ)
+
+
+def _flip(size):
+    flip = np.diag([-1.0, 1.0, 1.0, 1.0])
+    flip[0, 3] = size - 1
+    return flip
