@@ -123,12 +123,10 @@ class _Column:
         self._row += 1
 
     def _move_up(self, count: int) -> None:
-        """Drop the first planes; the others move to the front, in steps that overwrite nothing still needed."""
-        depth = self._slab_KXYZ.shape[self._axis + 1]
-        for first in range(0, depth if count else 0, count or 1):
-            kept = max(0, min(first + 2 * count, depth) - (first + count))
-            self._planes(first, first + kept)[:] = self._planes(first + count, first + count + kept)
-            self._planes(first + kept, first + count)[:] = 0
+        """Drop the first planes; the others move to the front, one class at a time, for NumPy copies what overlaps."""
+        for logits_XYZ in np.moveaxis(self._slab_KXYZ, self._axis + 1, 1):
+            logits_XYZ[: len(logits_XYZ) - count] = logits_XYZ[count:]
+            logits_XYZ[len(logits_XYZ) - count :] = 0
 
     def _planes(self, first: int, stop: int) -> LogitsKXYZ:
         _, x, y, z = self._slab_KXYZ.shape
