@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -30,20 +31,21 @@ _KERNEL_DIMENSIONS = 5
 
 
 def nnunet_segmenter(package: Path, num_threads: int) -> Segmenter:
-    """nnU-Net's predictor as it takes studies one after the other, without mirroring.
+    """nnU-Net's predictor with the network of a package, without mirroring.
 
     Raises:
         ValueError: If the package is not of nnU-Net's network, has no weights, or prepares studies in another way.
     """
     opened = open_package(package)
     predictor = open_predictor(opened.plan, opened.genotype.architecture, state_of(opened), num_threads)
+    return partial(predict_files, predictor)
 
-    def segment(studies: Sequence[Path], folder: Path) -> None:
-        outputs = [str(folder / study.name.removesuffix(_SUFFIX)) for study in studies]
-        with redirect_stdout(StringIO()):
-            predictor.predict_from_files_sequential([[str(study)] for study in studies], outputs)
 
-    return segment
+def predict_files(predictor: Any, studies: Sequence[Path], folder: Path) -> None:
+    """Have nnU-Net's predictor segment studies one after the other."""
+    outputs = [str(folder / study.name.removesuffix(_SUFFIX)) for study in studies]
+    with redirect_stdout(StringIO()):
+        predictor.predict_from_files_sequential([[str(study)] for study in studies], outputs)
 
 
 def state_of(package: ModelPackage) -> dict[str, Tensor]:
@@ -59,7 +61,7 @@ def state_of(package: ModelPackage) -> dict[str, Tensor]:
 
 def open_predictor(plan: Plan, architecture: Architecture, state: Mapping[str, Tensor], num_threads: int) -> Any:
     """nnU-Net's predictor on the CPU with a plan, network and weights that say what ours say."""
-    os.environ["nnUNet_def_n_proc"] = str(num_threads)  # read once, by its import
+    os.environ["nnUNet_def_n_proc"] = str(num_threads)  # noqa: SIM112 (so it is called; read at import)
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -84,7 +86,7 @@ def open_predictor(plan: Plan, architecture: Architecture, state: Mapping[str, T
 
 
 def turned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the same network for arrays whose axes run Z Y X: kernels (O, I, X, Y, Z) become (O, I, Z, Y, X)."""
+    """The same network's weights for arrays whose axes run Z Y X: kernels (O, I, X, Y, Z) become (O, I, Z, Y, X)."""
     return {
         name: (weight.transpose(2, 4).contiguous() if weight.ndim == _KERNEL_DIMENSIONS else weight)
         for name, weight in state.items()
