@@ -2,7 +2,7 @@
 
 import pytest
 
-from scnas_deploy.training.energy import GpuEnergy, ProcessorEnergy
+from scnas_deploy.energy import GpuEnergy, ProcessorEnergy
 
 LIMIT_UJ = 1_000_000_000
 
