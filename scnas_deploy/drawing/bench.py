@@ -7,14 +7,16 @@ from scnas_deploy.inference.bench import Bench, EngineFigures
 
 _WIDTH: Final = 960.0
 _MARGIN: Final = 16.0
-_LEFT: Final = (270.0, 630.0)
+_LEFT: Final = (340.0, 650.0)
 """Where the bars of rate and share begin."""
-_LENGTH: Final = 240.0
+_LENGTH: Final = 220.0
 """Of the longest bar."""
 _TOP: Final = 104.0
 _ROW: Final = 34.0
 _BAR: Final = 20.0
 _BOTTOM: Final = 40.0
+_LONGEST_NAME: Final = 44
+"""Letters; an address of a server may be longer."""
 
 _STYLE: Final = """
 text { font: 13px system-ui, "Segoe UI", Arial, sans-serif; fill: #1c2530 }
@@ -54,7 +56,7 @@ def _heading(bench: Bench) -> str:
 
 
 def _row(figures: EngineFigures, y: float, fastest: float) -> str:
-    name = _text(_LEFT[0] - 12, y + 15, f"{figures.engine}, {figures.precision}", "name")
+    name = _text(_LEFT[0] - 12, y + 15, _shortened(f"{figures.engine}, {figures.precision}"), "name")
     rate, share = figures.patches_per_second, figures.share_of_peak
     if rate is None:
         return name + _text(_LEFT[0], y + 15, "could not be measured", "soft")
@@ -63,6 +65,11 @@ def _row(figures: EngineFigures, y: float, fastest: float) -> str:
         return name + bars + _text(_LEFT[1], y + 15, "not known", "soft")
     whole = _rectangle(_LEFT[1], y, _LENGTH, "room")
     return name + bars + whole + _bar(_LEFT[1], y, min(share, 1.0), "share", f"{share:.1%}", behind=_LENGTH)
+
+
+def _shortened(name: str) -> str:
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _bar(x: float, y: float, part: float, kind: str, figure: str, *, behind: float | None = None) -> str:

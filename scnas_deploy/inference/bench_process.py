@@ -163,9 +163,9 @@ class _Measured:
         self._study = task.study
         engine, plan = self._model.engine, self._model.package.plan
         patch_BCXYZ = noise_patch(len(plan.channels), plan.patch_size)
-        self._batch_BCXYZ = _fastest_batch(engine, patch_BCXYZ)
+        batch_size = _fastest_batch_size(engine, patch_BCXYZ)
+        self._batch_BCXYZ = np.repeat(patch_BCXYZ, batch_size, axis=0)
         self._segment()
-        batch_size = len(self._batch_BCXYZ)
         self.opened = Opened(
             engine=engine.name, precision=engine.precision, device=engine.device, batch_size=batch_size
         )
@@ -190,13 +190,13 @@ class _Measured:
         self._model.segment(self._study, SegmentOptions(force=True))
 
 
-def _fastest_batch(engine: Engine, patch_BCXYZ: PatchesBCXYZ) -> PatchesBCXYZ:
-    """Of one patch, two, four and so on to what the engine prefers, what gives most patches a second."""
+def _fastest_batch_size(engine: Engine, patch_BCXYZ: PatchesBCXYZ) -> int:
+    """Of one patch, two, four and so on to what the engine prefers, the number that gives most patches a second."""
     sizes = [2**power for power in range(engine.preferred_batch.bit_length())]
-    batches = [np.repeat(patch_BCXYZ, size, axis=0) for size in sizes]
-    for batch_BCXYZ in batches:
+    batches = {size: np.repeat(patch_BCXYZ, size, axis=0) for size in sizes}
+    for batch_BCXYZ in batches.values():
         engine.run(batch_BCXYZ)  # the first call of a size may prepare it
-    return max(batches, key=lambda batch_BCXYZ: _patches_per_second(engine, batch_BCXYZ, 0.0))
+    return max(sizes, key=lambda size: _patches_per_second(engine, batches[size], 0.0))
 
 
 def _patches_per_second(engine: Engine, batch_BCXYZ: PatchesBCXYZ, seconds: float) -> float:
