@@ -192,7 +192,7 @@ class _Measured:
 
 def _fastest_batch_size(engine: Engine, patch_BCXYZ: PatchesBCXYZ) -> int:
     """Of one patch, two, four and so on to what the engine prefers, the number that gives most patches a second."""
-    sizes = [2**power for power in range(engine.preferred_batch.bit_length())]
+    sizes = [1 << power for power in range(engine.preferred_batch.bit_length())]
     batches = {size: np.repeat(patch_BCXYZ, size, axis=0) for size in sizes}
     for batch_BCXYZ in batches.values():
         engine.run(batch_BCXYZ)  # the first call of a size may prepare it
