@@ -12,7 +12,8 @@ from statistics import median
 from scnas_deploy.data.preprocess import check_channels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import EngineError, MissingExtraError, ScnasError
-from scnas_deploy.inference.bench_process import EngineProcess, EngineTask, Opened, Turn
+from scnas_deploy.inference.bench_process import EngineProcess
+from scnas_deploy.inference.bench_worker import EngineTask, Opened, Turn
 from scnas_deploy.inference.engines.select import installed_engines, usable_precisions
 from scnas_deploy.inference.matrix_product import matrix_product_gmacs
 from scnas_deploy.inference.package import ModelPackage

@@ -12,9 +12,10 @@ import pytest
 import scnas_deploy
 from scnas_deploy.data.example import example_study
 from scnas_deploy.errors import EngineError, FormatError, MissingExtraError
-from scnas_deploy.inference import bench, bench_process
+from scnas_deploy.inference import bench, bench_process, bench_worker
 from scnas_deploy.inference.bench import BenchOptions, bench_engines
-from scnas_deploy.inference.bench_process import EngineProcess, EngineTask
+from scnas_deploy.inference.bench_process import EngineProcess
+from scnas_deploy.inference.bench_worker import EngineTask
 from scnas_deploy.inference.package import CANARY, open_package
 from tests.inference.conftest import EngineFake, constant_logits, rewrite
 
@@ -88,7 +89,7 @@ def test_where_no_engine_is_installed_the_command_to_install_one_is_named(shippe
 def test_a_batch_is_of_one_two_four_and_so_on_to_what_the_engine_prefers():
     engine = EngineFake(constant_logits(1.0, 0.0), preferred_batch=6)
     patch_BCXYZ = np.zeros((1, 1, 4, 4, 4), dtype=np.float32)
-    fastest = bench_process._fastest_batch_size(engine, patch_BCXYZ)
+    fastest = bench_worker._fastest_batch_size(engine, patch_BCXYZ)
     assert engine.batches == [1, 2, 4, 1, 2, 4]
     assert fastest in {1, 2, 4}
 
@@ -96,6 +97,6 @@ def test_a_batch_is_of_one_two_four_and_so_on_to_what_the_engine_prefers():
 def test_patches_of_all_threads_count():
     engine = EngineFake(constant_logits(1.0, 0.0))
     engine.concurrency = 3
-    rate = bench_process._patches_per_second(engine, np.zeros((2, 1, 4, 4, 4), dtype=np.float32), 0.0)
+    rate = bench_worker._patches_per_second(engine, np.zeros((2, 1, 4, 4, 4), dtype=np.float32), 0.0)
     assert engine.batches == [2, 2, 2]
     assert rate > 0
