@@ -45,7 +45,7 @@ class EngineFigures:
     precision: str
     device: str | None = None
     batch_size: int | None = None
-    """Patches a call that turned out fastest."""
+    """Patches of a call."""
     patches_per_second: float | None = None
     gmacs_per_second: float | None = None
     """10^9 multiply-accumulates of the model's convolutions a second; None where the package does not state them."""

@@ -18,8 +18,8 @@ from scnas_deploy.energy import gpu_joules, gpu_uuids, processor_joules
 from scnas_deploy.errors import ScnasError
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.latency import noise_patch
+from scnas_deploy.inference.memory import PeakMemory
 from scnas_deploy.inference.model import SegmentOptions, load_model
-from scnas_deploy.inference.resident import ResidentPeak
 from scnas_deploy.types import PatchesBCXYZ
 
 _PATCH_SECONDS: Final = 0.5
@@ -50,7 +50,7 @@ class Opened:
     precision: str
     device: str
     batch_size: int
-    """Patches a call that turned out fastest."""
+    """Patches of a call."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,14 +87,14 @@ class _Measured:
     """An engine on a model, and what it takes."""
 
     def __init__(self, task: EngineTask) -> None:
-        self._peak = ResidentPeak()
+        self._memory = PeakMemory()
+        self._peak_bytes: int | None = None
         options = {"engine": task.engine, "precision": task.precision}
         self._model = load_model(task.package, num_threads=task.num_threads, **options)
         self._study = task.study
-        engine, plan = self._model.engine, self._model.package.plan
-        patch_BCXYZ = noise_patch(len(plan.channels), plan.patch_size)
-        batch_size = _fastest_batch_size(engine, patch_BCXYZ)
-        self._batch_BCXYZ = np.repeat(patch_BCXYZ, batch_size, axis=0)
+        engine, plan, batch_size = self._model.engine, self._model.package.plan, self._model.batch
+        self._batch_BCXYZ = np.repeat(noise_patch(len(plan.channels), plan.patch_size), batch_size, axis=0)
+        self._remember_peak()
         self._segment()
         self.opened = Opened(
             engine=engine.name, precision=engine.precision, device=engine.device, batch_size=batch_size
@@ -112,21 +112,19 @@ class _Measured:
             study_seconds=seconds,
             cpu_joules=processor(),
             gpu_joules=gpus(),
-            peak_bytes=self._peak.bytes(),
+            peak_bytes=self._peak_bytes,
         )
 
     def _segment(self) -> None:
         """The labels are thrown away, so that a study outside of the model's limits does no harm."""
         self._model.segment(self._study, SegmentOptions(force=True))
+        self._remember_peak()
 
-
-def _fastest_batch_size(engine: Engine, patch_BCXYZ: PatchesBCXYZ) -> int:
-    """Of one patch, two, four and so on to what the engine prefers, the number that gives most patches a second."""
-    sizes = [1 << power for power in range(engine.preferred_batch.bit_length())]
-    batches = {size: np.repeat(patch_BCXYZ, size, axis=0) for size in sizes}
-    for batch_BCXYZ in batches.values():
-        engine.run(batch_BCXYZ)  # the first call of a size may prepare it
-    return max(sizes, key=lambda size: _patches_per_second(engine, batches[size], 0.0))
+    def _remember_peak(self) -> None:
+        """Each segmentation measures its own memory, whereupon the system forgets what was higher before."""
+        peak = self._memory.above_start()
+        if peak is not None:
+            self._peak_bytes = max(peak, self._peak_bytes or 0)
 
 
 def _patches_per_second(engine: Engine, batch_BCXYZ: PatchesBCXYZ, seconds: float) -> float:

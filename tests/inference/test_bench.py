@@ -86,14 +86,6 @@ def test_where_no_engine_is_installed_the_command_to_install_one_is_named(shippe
         bench_engines(shipped, study, BenchOptions())
 
 
-def test_a_batch_is_of_one_two_four_and_so_on_to_what_the_engine_prefers():
-    engine = EngineFake(constant_logits(1.0, 0.0), preferred_batch=6)
-    patch_BCXYZ = np.zeros((1, 1, 4, 4, 4), dtype=np.float32)
-    fastest = bench_worker._fastest_batch_size(engine, patch_BCXYZ)
-    assert engine.batches == [1, 2, 4, 1, 2, 4]
-    assert fastest in {1, 2, 4}
-
-
 def test_patches_of_all_threads_count():
     engine = EngineFake(constant_logits(1.0, 0.0))
     engine.concurrency = 3
