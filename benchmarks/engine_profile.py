@@ -9,8 +9,8 @@ matter for speed. The dense layers that take longest are listed with the part of
 fill: what bounds a kernel that keeps channels in lanes.
 Also: OpenVINO with one call at a time on all threads against as many calls of one thread each.
 
-Does not prove: anything about GPUs, or about whole studies (`scnas bench` measures those). To count costs the engines
-a little itself.
+Does not prove: anything about GPUs, or about whole studies (`scnas bench` measures those); anything on a machine that
+has other work, where a matrix product of several threads suffers most. To count costs the engines a little itself.
 """
 
 import argparse

@@ -17,8 +17,6 @@ import numpy as np
 import onnxruntime
 import openvino
 
-OPENVINO_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-"""As `scnas_deploy/inference/engines/openvino.py` compiles a network."""
 WARM_UPS = 2
 
 
@@ -42,11 +40,18 @@ class Profile:
     """From call to answer, what lies between the nodes included."""
 
 
+def compile_openvino(model: bytes, shape: tuple[int, ...], **settings: object) -> Any:
+    """Compile a network for one fixed shape, as `scnas_deploy/inference/engines/openvino.py` does."""
+    core = openvino.Core()
+    network = core.read_model(model=model, weights=b"")
+    network.reshape(list(shape))
+    always = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    return core.compile_model(network, "CPU", {**always, **settings})
+
+
 def profile_openvino(model: bytes, patch_BCXYZ: np.ndarray, num_threads: int, repeats: int) -> Profile:
     """Run a patch so many times on OpenVINO; times are those of one."""
-    settings = {**OPENVINO_SETTINGS, "INFERENCE_NUM_THREADS": num_threads, "PERF_COUNT": True}
-    core = openvino.Core()
-    compiled: Any = core.compile_model(core.read_model(model=model, weights=b""), "CPU", settings)
+    compiled = compile_openvino(model, patch_BCXYZ.shape, INFERENCE_NUM_THREADS=num_threads, PERF_COUNT=True)
     request = compiled.create_infer_request()
     _timed(lambda: request.infer([patch_BCXYZ]), WARM_UPS)
     before = {info.node_name: _total(info, WARM_UPS) for info in request.get_profiling_info()}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import openvino
 
-from benchmarks.node_times import OPENVINO_SETTINGS
+from benchmarks.node_times import compile_openvino
 
 
 def many_over_one(model: bytes, patch_BCXYZ: np.ndarray, num_threads: int, rounds: int, calls: int) -> float:
@@ -20,7 +20,7 @@ def many_over_one(model: bytes, patch_BCXYZ: np.ndarray, num_threads: int, round
         rounds: How often both take a turn.
         calls: Calls that each stream makes in a turn.
     """
-    one, many = (_queue(model, num_threads, streams) for streams in (1, num_threads))
+    one, many = (_queue(model, patch_BCXYZ.shape, num_threads, streams) for streams in (1, num_threads))
     ratios = []
     for _ in range(rounds):
         alone = _patches_per_second(one, patch_BCXYZ, calls)
@@ -29,12 +29,9 @@ def many_over_one(model: bytes, patch_BCXYZ: np.ndarray, num_threads: int, round
     return median(ratios)
 
 
-def _queue(model: bytes, num_threads: int, streams: int) -> Any:
-    settings = {**OPENVINO_SETTINGS, "INFERENCE_NUM_THREADS": num_threads, "NUM_STREAMS": streams}
-    core = openvino.Core()
-    return openvino.AsyncInferQueue(
-        core.compile_model(core.read_model(model=model, weights=b""), "CPU", settings), streams
-    )
+def _queue(model: bytes, shape: tuple[int, ...], num_threads: int, streams: int) -> Any:
+    compiled = compile_openvino(model, shape, INFERENCE_NUM_THREADS=num_threads, NUM_STREAMS=streams)
+    return openvino.AsyncInferQueue(compiled, streams)
 
 
 def _patches_per_second(queue: Any, patch_BCXYZ: np.ndarray, calls: int) -> float:
