@@ -41,6 +41,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.supernet_step
 	$(BIN)/python -m benchmarks.gpu_search
+	$(BIN)/python -m benchmarks.engine_profile
 	$(BIN)/python -m benchmarks.budget_ms
 	$(BIN)/python -m benchmarks.compare_architectures scnas_deploy/shipped/hippocampus.genotype.json
 	$(BIN)/python -m benchmarks.cold_segment demo/out/project/runs/train/*.scnas $$(ls $(SCNAS_DATA)/Task04_Hippocampus/imagesTr/*.nii.gz demo/out/Phantom/imagesTr/*.nii.gz 2>/dev/null | head -1)

@@ -1,69 +1,88 @@
-"""scnas bench: what this machine's engines take."""
+"""scnas bench: what this machine's engines take, for a model or for the operations of the search space."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from scnas_deploy.cli import options
-from scnas_deploy.cli.console import note, progress, say, say_json, table
 
-if TYPE_CHECKING:
-    from scnas_deploy.networks.costs import Costs
+_OPS_ONLY = "--ops alone: "
 
 
 def bench(
-    ops: Annotated[bool, typer.Option("--ops", help="Measure the operations of the search space.")] = False,
-    project: options.ProjectOption = Path(),
-    engine: options.EngineOption = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine.")] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Installed model or package; left out, the default.")
+    ] = None,
+    study: Annotated[
+        list[Path] | None,
+        typer.Option("--study", help="NIfTI file, one a channel in order; left out, noise of the usual size."),
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", help="As in `scnas segment`; may be repeated. Left out, all that run here."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engines.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option("--repeats", min=1, help="Turns of each engine, of which the median counts: 5.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="SVG to draw the engines' bars into.")] = None,
+    json: options.JsonOption = False,
+    ops: Annotated[
+        bool, typer.Option("--ops", help="Measure the operations of the search space, for scnas search --budget-ms.")
+    ] = False,
+    project: Annotated[
+        Path | None, typer.Option("--project", help=f"{_OPS_ONLY}working folder with plan.json.", file_okay=False)
+    ] = None,
     stem_channels: Annotated[
         list[int] | None,
-        typer.Option("--stem-channels", min=4, help="A width to measure, a multiple of 4; may be repeated."),
+        typer.Option("--stem-channels", min=4, help=f"{_OPS_ONLY}a width to measure, a multiple of 4; repeatable."),
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write it.")] = Path("costs.json"),
-    json: options.JsonOption = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=f"{_OPS_ONLY}where to write costs.json.")
+    ] = None,
 ) -> None:
-    """Measure every operation at every level and stride on an engine, for `scnas search --budget-ms`."""
+    """Measure every engine of this machine on a model: patches, studies, memory, and share of the machine's peak."""
+    if ops:
+        given = options.names_of_given({"model": model, "study": study, "repeats": repeats, "picture": picture})
+        _refuse(given, "--ops", "no settings of a model beside it", "Leave them out")
+        from scnas_deploy.cli.bench_ops import OpsRequest, bench_ops
+
+        bench_ops(
+            OpsRequest(
+                project=project or Path(),
+                engine=_one_of(engine or ["auto"]),
+                num_threads=threads,
+                stem_channels=stem_channels or [16, 32],
+                output=output or Path("costs.json"),
+                json=json,
+            )
+        )
+        return
+    given = options.names_of_given({"project": project, "stem_channels": stem_channels, "output": output})
+    _refuse(given, "scnas bench", "settings of a model", "Measure operations with --ops")
+    from scnas_deploy.cli.bench_engines import EnginesRequest, bench_engines
+
+    bench_engines(
+        EnginesRequest(
+            model=model,
+            study=study or [],
+            engines=engine or [],
+            num_threads=threads,
+            repeats=repeats or 5,
+            picture=picture,
+            json=json,
+        )
+    )
+
+
+def _one_of(engines: list[str]) -> str:
+    _refuse([f"--engine {name}" for name in engines[1:]], "--ops", "one engine", "Measure one after the other")
+    return engines[0]
+
+
+def _refuse(given: list[str], subject: str, expected: str, remedy: str) -> None:
     from scnas_deploy.errors import ConfigError
-    from scnas_deploy.extras import check_installed
 
-    if not ops:
-        raise ConfigError(
-            "scnas bench", expected="what to measure", found="nothing", remedy="Measure operations with --ops"
-        )
-    check_installed("torch", "onnx", "onnxscript", extra="export", purpose="measuring operations")
-    from scnas_deploy.data.plan import load_plan
-    from scnas_deploy.export.op_costs import Measuring, measure_costs
-    from scnas_deploy.files import check_writable
-
-    stems = sorted(set(stem_channels or [16, 32]))
-    if any(stem % 4 for stem in stems):
-        raise ConfigError(
-            "--stem-channels", expected="multiples of 4", found=str(stems), remedy="A node is a quarter of it wide"
-        )
-    check_writable(output)
-    plan = load_plan(project / "plan.json")
-    note(f"Stems of {', '.join(map(str, stems))} channels, patch {' x '.join(map(str, plan.patch_size))}.")
-    with progress("Measuring") as report:
-        costs = measure_costs(Measuring(engine=engine, num_threads=threads), plan, stems, report)
-    costs.save(output)
-    if json:
-        say_json(costs.model_dump(mode="json", by_alias=True))
-    else:
-        _print(costs, output)
-
-
-def _print(costs: "Costs", output: Path) -> None:
-    """Every part's time at full resolution, by width; an edge of the narrower levels costs less."""
-    from scnas_deploy.networks.costs import CostEntry
-
-    def name(entry: CostEntry) -> str:
-        return f"{entry.place.part} x {entry.place.count}" if entry.place.count > 1 else str(entry.place.part)
-
-    full = [e for e in costs.entries if e.place.level == e.place.from_level == 0 and e.place.part != "projection"]
-    names = dict.fromkeys(name(entry) for entry in full)
-    by_stem = {(name(entry), 4 * entry.place.node_channels): entry.milliseconds for entry in full}
-    rows = [[part, *(f"{by_stem[part, stem]:.3f}" for stem in costs.stems)] for part in names]
-    table([f"ms at level 0, {costs.engine}", *(f"stem {stem}" for stem in costs.stems)], rows)
-    say(f"Wrote {output}. Next: scnas search --budget-ms MS --costs {output}")
+    if given:
+        raise ConfigError(subject, expected=expected, found=", ".join(given), remedy=remedy)

@@ -1,9 +1,7 @@
 """Measuring what the parts of a network take on an engine, for `scnas bench --ops`."""
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from scnas_deploy.data.plan import Plan
@@ -12,6 +10,7 @@ from scnas_deploy.export.op_graphs import company, repeated
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.select import open_engine
 from scnas_deploy.inference.latency import latencies_ms, noise_patch
+from scnas_deploy.machine import processor_name
 from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.complexity import count
 from scnas_deploy.networks.costs import (
@@ -110,7 +109,7 @@ def measure_costs(measuring: Measuring, plan: Plan, stems: Sequence[int], progre
     return Costs(
         engine=engine.name,
         device=engine.device,
-        processor=_processor(),
+        processor=processor_name(),
         num_threads=measuring.num_threads,
         patch_size=plan.patch_size,
         in_channels=len(plan.channels),
@@ -176,11 +175,3 @@ def _entry(place: Place, milliseconds: float, plan: Plan) -> CostEntry:
     return CostEntry(
         place=place, milliseconds=round(milliseconds, 5), gmacs=gmacs, bytes=place.result_bytes(plan.patch_size)
     )
-
-
-def _processor() -> str:
-    """The processor's name, as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -5,8 +5,8 @@ from typing import Final
 
 import torch
 
+from scnas_deploy.energy import gpu_joules, processor_joules
 from scnas_deploy.training.distributed import World
-from scnas_deploy.training.energy import gpu_joules, processor_joules
 from scnas_deploy.training.ledger import Ledger, LedgerWriter, Sitting, now_utc
 from scnas_deploy.training.memory import peak_bytes
 from scnas_deploy.training.runs import RunFolder
@@ -25,9 +25,10 @@ class CostMeter:
         self._world, self._started, self._start = world, now_utc(), time.monotonic()
         self._saved = self._start
         on_one_machine = world.world_size == world.machine_size
-        gpus = min(world.machine_size, torch.cuda.device_count())
+        gpus = range(min(world.machine_size, torch.cuda.device_count()))
+        uuids = [f"GPU-{torch.cuda.get_device_properties(number).uuid}" for number in gpus]
         self._cpu_joules = processor_joules() if on_one_machine else None
-        self._gpu_joules = gpu_joules(gpus) if on_one_machine else None
+        self._gpu_joules = gpu_joules(uuids) if on_one_machine else None
         self._ledger = LedgerWriter(run.path, run.record().kind, self._sitting)
 
     def after_step(self) -> None:

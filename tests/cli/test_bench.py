@@ -1,17 +1,68 @@
-"""scnas bench --ops and scnas search under a budget, as a user calls them."""
+"""scnas bench on a model, scnas bench --ops, and scnas search under a budget, as a user calls them."""
 
 import json
+import xml.etree.ElementTree as ElementTree
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from scnas_deploy.inference.engines.select import installed_engines
 from scnas_deploy.networks.costs import load_costs
 from scnas_deploy.networks.genotype import load_genotype
 
 SHORT = ("--preset", "cpu", "--epochs", "1", "--steps-per-epoch", "2")
 
 
-def test_what_to_measure_must_be_said(project):
-    assert "--ops" in project.refused("bench", status=2)
+QUICK = ("--repeats", "1", "--threads", "1")
+
+
+def test_every_engine_here_is_measured_on_the_default_model(scnas):
+    result = json.loads(scnas("bench", *QUICK, "--json", "--picture", "bars.svg").stdout)
+    assert result["model"] == "hippocampus"
+    assert result["gmacs_per_patch"] == pytest.approx(1.345, abs=1e-3)
+    assert result["num_threads"] == 1
+    assert result["peak_gmacs_per_second"] > 0
+    assert [row["engine"].split()[0] for row in result["engines"]] == list(installed_engines())
+    for row in result["engines"]:
+        assert row["error"] is None
+        assert (row["precision"], row["device"]) == ("float32", "CPU")
+        assert row["gmacs_per_second"] == pytest.approx(row["patches_per_second"] * result["gmacs_per_patch"])
+        assert row["share_of_peak"] == pytest.approx(row["gmacs_per_second"] / result["peak_gmacs_per_second"])
+        assert 0 < row["share_of_peak"] < 10  # whatever else runs beside the tests
+        assert row["study_seconds"] > 0
+        assert 10e6 < row["peak_bytes"] < 2e9
+        assert row["cpu_joules"] is None or row["cpu_joules"] > 0
+    picture = ElementTree.parse(scnas.folder / "bars.svg")
+    bars = [element for element in picture.iter() if element.get("class") == "rate"]
+    assert len(bars) == len(result["engines"])
+
+
+def test_an_engine_that_fails_is_a_row_and_a_study_can_be_given(scnas):
+    noise = np.random.default_rng(0).uniform(1, 100, (40, 56, 40)).astype(np.float32)
+    nib.save(nib.Nifti1Image(noise, np.eye(4)), scnas.folder / "study.nii.gz")
+    engines = ("--engine", "onnxruntime", "--engine", "abacus")
+    printed = scnas("bench", *QUICK, *engines, "--study", "study.nii.gz", "-m", "hippocampus").stdout
+    assert "The study: 40 x 56 x 40 voxels of 1 x 1 x 1 mm" in printed
+    assert "onnxruntime" in printed.splitlines()[1]
+    assert "abacus was not measured" in printed
+
+
+def test_where_nothing_can_be_measured_the_reason_is_the_error(scnas):
+    assert "'abacus'" in scnas.refused("bench", *QUICK, "--engine", "abacus", status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--picture", "bars.png"), "ends in .svg"),
+        (("--stem-channels", "16"), "--ops"),
+        (("--ops", "-m", "hippocampus"), "--model"),
+        (("--ops", "--engine", "openvino", "--engine", "onnxruntime"), "one engine"),
+    ],
+)
+def test_options_that_do_not_belong_together_are_refused(scnas, arguments, reason):
+    assert reason in scnas.refused("bench", *arguments, status=2)
 
 
 @pytest.mark.soak

@@ -76,7 +76,8 @@ OPTIONS = {
         "--force",
         "--json",
     },
-    "bench": {"--ops", "--project", "--engine", "--threads", "--stem-channels", "-o", "--output", "--json"},
+    "bench": {"-m", "--model", "--study", "--engine", "--threads", "--repeats", "--picture", "--json"}
+    | {"--ops", "--project", "--stem-channels", "-o", "--output"},
     "draw": {"source", "-o", "--output"},
     "models": {"--json"},
     "models install": {"package"},

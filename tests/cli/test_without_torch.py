@@ -1,5 +1,6 @@
 """The deployment half works where PyTorch is not installed."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,12 @@ def test_it_segments_to_the_same_labels(without_torch, with_model, study):
 def test_it_evaluates_a_package(without_torch, phantom_dataset):
     without_torch("init", phantom_dataset.root)
     assert "Mean foreground Dice" in without_torch("evaluate", "-m", "phantom").stdout
+
+
+def test_it_measures_both_engines(without_torch):
+    result = json.loads(without_torch("bench", "--repeats", "1", "--picture", "bars.svg", "--json").stdout)
+    assert [row["error"] for row in result["engines"]] == [None, None]
+    assert (without_torch.folder / "bars.svg").is_file()
 
 
 def test_training_names_what_to_install(without_torch, phantom_dataset):

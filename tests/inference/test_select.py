@@ -6,7 +6,7 @@ import pytest
 
 from scnas_deploy.errors import ConfigError, MissingExtraError
 from scnas_deploy.inference.engines import select
-from scnas_deploy.inference.engines.select import ENGINE_NAMES, installed_engines, open_engine
+from scnas_deploy.inference.engines.select import ENGINE_NAMES, installed_engines, open_engine, usable_precisions
 from scnas_deploy.inference.package import open_package
 
 
@@ -70,3 +70,9 @@ def test_an_engine_that_is_asked_for_but_not_installed_is_never_replaced(name, n
     install_only(*{"openvino", "onnxruntime"} - {name})
     with pytest.raises(MissingExtraError, match=rf"the Python package '{name}'.*pip install 'scnas-deploy\[cpu\]'"):
         open_engine(network, name)
+
+
+def test_of_a_packages_precisions_each_engine_names_those_that_it_runs(network):
+    assert usable_precisions("openvino", network) == ("float32",)
+    assert usable_precisions("onnxruntime", {}) == ()
+    assert usable_precisions("abacus", network) == ()

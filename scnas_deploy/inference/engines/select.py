@@ -31,6 +31,10 @@ class EngineKind:
         """Whether its library and its hardware are there."""
         return find_spec(self.module) is not None and self.has_device()
 
+    def usable(self, models: Mapping[Precision, bytes]) -> tuple[Precision, ...]:
+        """Those of a package's precisions that it runs."""
+        return tuple(precision for precision in self.precisions if precision in models)
+
 
 _KINDS: dict[str, EngineKind] = {
     "openvino": EngineKind(open=OpenVinoEngine, module="openvino", extra="cpu"),
@@ -79,6 +83,11 @@ def installed_engines() -> tuple[str, ...]:
     return tuple(name for name, kind in _KINDS.items() if kind.installed)
 
 
+def usable_precisions(name: str, models: Mapping[Precision, bytes]) -> tuple[Precision, ...]:
+    """Return those of a package's precisions that an engine runs, its first choice first; none for a name not known."""
+    return _KINDS[name].usable(models) if name in _KINDS else ()
+
+
 def _choose(name: str) -> tuple[EngineKind, str]:
     if name not in ENGINE_NAMES:
         raise ConfigError(
@@ -93,7 +102,7 @@ def _choose(name: str) -> tuple[EngineKind, str]:
 
 
 def _precision(kind: EngineKind, models: Mapping[Precision, bytes], asked: str) -> Precision:
-    usable = [precision for precision in kind.precisions if precision in models]
+    usable = kind.usable(models)
     found = next((precision for precision in usable if asked in ("auto", precision)), None)
     if found is None:
         raise ConfigError(

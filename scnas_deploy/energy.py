@@ -1,12 +1,10 @@
-"""Energy counters of processors and GPUs, read where the system lets us."""
+"""Energy counters of processors and GPUs, read where the system lets us. Torch-free."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
-
-import torch
 
 _POWERCAP: Final = Path("/sys/class/powercap")
 _MICROJOULES: Final = 1e-6
@@ -72,7 +70,7 @@ class GpuEnergy:
         nvml: The module ``pynvml`` (package nvidia-ml-py).
     """
 
-    def __init__(self, uuids: list[str], nvml: Any) -> None:
+    def __init__(self, uuids: Sequence[str], nvml: Any) -> None:
         self._uuids, self._nvml = uuids, nvml
         self._start = self._read()
 
@@ -96,9 +94,21 @@ def processor_joules() -> Callable[[], float | None]:
     return ProcessorEnergy().joules
 
 
-def gpu_joules(num_gpus: int) -> Callable[[], float | None]:
-    """Start counting the first GPUs that PyTorch sees; without them or without pynvml the answer is always None."""
-    if not num_gpus or find_spec("pynvml") is None:
+def gpu_joules(uuids: Sequence[str]) -> Callable[[], float | None]:
+    """Start counting GPUs, named by UUID; without any, or without pynvml, the answer is always None."""
+    if not uuids or find_spec("pynvml") is None:
         return lambda: None
-    uuids = [f"GPU-{torch.cuda.get_device_properties(number).uuid}" for number in range(num_gpus)]
     return GpuEnergy(uuids, importlib.import_module("pynvml")).joules
+
+
+def gpu_uuids() -> list[str]:
+    """Return the GPUs of this machine that NVIDIA's library sees; none without pynvml or without a driver."""
+    if find_spec("pynvml") is None:
+        return []
+    nvml: Any = importlib.import_module("pynvml")
+    try:
+        nvml.nvmlInit()
+        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        return [str(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    except nvml.NVMLError:
+        return []

@@ -1,8 +1,11 @@
 """Energy counters, on fake ones: neither powercap nor a GPU can be asked for in a test."""
 
+import sys
+
 import pytest
 
-from scnas_deploy.training.energy import GpuEnergy, ProcessorEnergy
+from scnas_deploy import energy
+from scnas_deploy.energy import GpuEnergy, ProcessorEnergy, gpu_joules, gpu_uuids
 
 LIMIT_UJ = 1_000_000_000
 
@@ -66,6 +69,15 @@ class FakeNvml:
     def nvmlInit(self):  # noqa: N802 (the library's names)
         pass
 
+    def nvmlDeviceGetCount(self):  # noqa: N802
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+        return ("GPU-a", "GPU-old")[index]
+
+    def nvmlDeviceGetUUID(self, handle):  # noqa: N802
+        return handle
+
     def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
         return uuid
 
@@ -84,3 +96,23 @@ def test_on_a_fake_gpu_joules_count_from_the_start():
 
 def test_a_fake_gpu_that_does_not_count_makes_the_sum_unknown():
     assert GpuEnergy(["GPU-a", "GPU-old"], FakeNvml()).joules() is None
+
+
+def test_on_fake_gpus_all_of_them_are_found_and_none_without_the_library(monkeypatch):
+    monkeypatch.setattr(energy, "find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
+    assert gpu_uuids() == ["GPU-a", "GPU-old"]
+    assert gpu_joules(["GPU-a"])() == 0
+    monkeypatch.setattr(energy, "find_spec", lambda name: None)
+    assert gpu_uuids() == []
+    assert gpu_joules(["GPU-a"])() is None
+
+
+def test_on_a_fake_machine_without_a_driver_there_are_no_gpus(monkeypatch):
+    class NoDriverFake(FakeNvml):
+        def nvmlInit(self):  # noqa: N802
+            raise self.NVMLError
+
+    monkeypatch.setattr(energy, "find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "pynvml", NoDriverFake())
+    assert gpu_uuids() == []
