@@ -53,7 +53,7 @@ def test_each_copy_brings_its_part_once_and_what_is_said_beside_it():
 
 def test_what_runs_beside_a_part_is_taken_off(phantom_plan, monkeypatch):
     """With engines that take one millisecond an ONNX node, a part takes its own number of nodes."""
-    monkeypatch.setattr(op_costs, "open_engine", lambda model, *_, **__: _Opened(model))
+    monkeypatch.setattr(op_costs, "open_engine", lambda model, *_, **__: _Opened(model["float32"]))
     monkeypatch.setattr(op_costs, "Pace", PaceFake)
     monkeypatch.setattr(op_costs, "measure_network", lambda *_: 100.0)
     costs = measure_costs(Measuring(), phantom_plan, [8])
