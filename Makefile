@@ -46,8 +46,8 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.cold_segment demo/out/project/runs/train/*.scnas $$(ls $(SCNAS_DATA)/Task04_Hippocampus/imagesTr/*.nii.gz demo/out/Phantom/imagesTr/*.nii.gz 2>/dev/null | head -1)
 
 wheelhouse: $(STAMP)
-	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu]'
-	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu]'"
+	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu,sign]'
+	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu,sign]'"
 
 clean:
 	rm -rf $(VENV) wheelhouse demo/out

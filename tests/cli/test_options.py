@@ -74,13 +74,15 @@ OPTIONS = {
         "--max-memory",
         "--probabilities",
         "--force",
+        "--require-signature",
         "--json",
     },
     "bench": {"--ops", "--project", "--engine", "--threads", "--stem-channels", "-o", "--output", "--json"},
     "draw": {"source", "-o", "--output"},
     "models": {"--json"},
-    "models install": {"package"},
+    "models install": {"package", "--require-signature"},
     "models default": {"name"},
+    "sign": {"package", "--key", "-o", "--output", "--verify", "--new-key", "--passphrase"},
     "doctor": {"--json"},
 }
 
