@@ -7,7 +7,7 @@ from typing import Final
 from scnas_deploy.data.limits import violations
 from scnas_deploy.data.preprocess import check_channels
 from scnas_deploy.data.volume import Volume
-from scnas_deploy.errors import FingerprintError
+from scnas_deploy.errors import EngineError, FingerprintError
 from scnas_deploy.inference.batching import best_batch
 from scnas_deploy.inference.canary import check_batches, check_canary
 from scnas_deploy.inference.engines.base import Engine
@@ -93,6 +93,18 @@ class Model:
         """The predictor of this model's volumes on an engine."""
         whole = whole_multiple(self.package.genotype.architecture)
         return Predictor(engine, self.package.plan, whole_multiple=whole, batch=self.batch)
+
+    def _require_well(self) -> None:
+        """A study may hold none of the structures, but is said to only by an engine that still answers its canary."""
+        try:
+            check_canary(self.engine, self.package.canary)
+        except EngineError as error:
+            raise EngineError(
+                self.engine.name,
+                expected="that an engine which has found no structure still answers the package's canary",
+                found=error.found,
+                remedy="It has failed since it was opened: start it again, or try another with --engine",
+            ) from error
 
 
 def load_model(
