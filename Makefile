@@ -48,8 +48,8 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.nnunet_predict
 
 wheelhouse: $(STAMP)
-	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu]'
-	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu]'"
+	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu,sign]'
+	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu,sign]'"
 
 clean:
 	rm -rf $(VENV) wheelhouse demo/out

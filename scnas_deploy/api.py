@@ -9,6 +9,7 @@ from scnas_deploy.inference.model import Model, SegmentOptions
 from scnas_deploy.inference.model import load_model as open_model
 from scnas_deploy.inference.models import user_models
 from scnas_deploy.inference.segmentation import Segmentation
+from scnas_deploy.inference.trust import Trust, user_trust
 
 
 def load_volume(path: Path | str | Sequence[Path | str]) -> Volume:
@@ -22,21 +23,35 @@ def load_volume(path: Path | str | Sequence[Path | str]) -> Volume:
     return load_study([Path(each) for each in paths])
 
 
-def load_model(model: Path | str | None = None, *, engine: str = "auto", num_threads: int | None = None) -> Model:
+def load_model(
+    model: Path | str | None = None,
+    *,
+    engine: str = "auto",
+    num_threads: int | None = None,
+    trusted_keys: Path | str | None = None,
+    require_signature: bool = False,
+) -> Model:
     """Open a model package, choose an engine and have it answer the package's canary.
 
     Args:
         model: A package file, the name of an installed model, or None for the default one.
         engine: 'auto', 'openvino' or 'onnxruntime'.
         num_threads: Threads of the engine; None lets it choose.
+        trusted_keys: A folder of public keys; None for the user's own, as on the command line.
+        require_signature: Refuse a package without a valid signature by a trusted key.
 
     Raises:
-        ConfigError: If there is no such model or engine.
+        ConfigError: If there is no such model, engine or folder of keys.
         PackageError: If the package must not be trusted.
         EngineError: If the engine cannot load the network or answers wrongly.
     """
     path = user_models().resolve(None if model is None else str(model))
-    return open_model(path, engine=engine, num_threads=num_threads)
+    trust = (
+        user_trust(required=require_signature)
+        if trusted_keys is None
+        else Trust(folder=Path(trusted_keys), required=require_signature)
+    )
+    return open_model(path, engine=engine, num_threads=num_threads, trust=trust)
 
 
 def segment(

@@ -36,6 +36,35 @@ def write_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_secret(target: Path, data: bytes) -> None:
+    """Write a new file that only its owner can read.
+
+    Raises:
+        OutputError: If there is a file of that name, which is never replaced, or it cannot be written.
+    """
+    check_writable(target)
+    with translating(target):
+        with os.fdopen(_create(target), "wb") as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                target.unlink()
+                raise
+        _sync(target.parent)
+
+
+def _create(target: Path) -> int:
+    """Open a file that did not exist, for its owner alone."""
+    try:
+        return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise OutputError(
+            target, expected="a new file", found="an existing one", remedy="It is never replaced: choose another name"
+        ) from error
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those it lies in, where there is none.
 

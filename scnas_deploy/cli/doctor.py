@@ -9,6 +9,7 @@ from scnas_deploy.cli.options import JsonOption, model_folder
 _PARTS = (
     ("nibabel", "core", "NIfTI"),
     ("SimpleITK", "core", "surface distances"),
+    ("cryptography", "sign", "signatures of models"),
     ("openvino", "cpu", "fastest CPU engine"),
     ("onnxruntime", "cpu", "CPU engine"),
     ("torch", "train", "search, training, export"),
@@ -21,16 +22,19 @@ _PARTS = (
 
 def doctor(json: JsonOption = False) -> None:
     """Say what is installed and how to install what is missing."""
+    from scnas_deploy.inference.trust import user_keys
+
     found = {name: _version(name) for name, _, _ in _PARTS}
     if json:
-        say_json({"python": platform.python_version(), "packages": found, "models": str(model_folder().path)})
+        folders = {"models": str(model_folder().path), "trusted_keys": str(user_keys())}
+        say_json({"python": platform.python_version(), "packages": found, **folders})
         return
     rows = [
         [name, purpose, found[name] or f"missing: pip install 'scnas-deploy[{extra}]'"]
         for name, extra, purpose in _PARTS
     ]
     table(["package", "for", "version"], rows)
-    say(f"Python {platform.python_version()}, models in {model_folder().path}")
+    say(f"Python {platform.python_version()}, models in {model_folder().path}, trusted keys in {user_keys()}")
     if _version("onnxruntime") and _version("onnxruntime-gpu"):
         say("onnxruntime and onnxruntime-gpu are both installed but share one import name: uninstall one of them.")
 

@@ -129,7 +129,7 @@ def _of_model(model: str, dataset: "Dataset", engine: str) -> tuple["Evaluator",
     from scnas_deploy.networks.genotype import whole_multiple
     from scnas_deploy.training.evaluation import Evaluator
 
-    loaded = load_model(options.model_folder().resolve(model), engine=engine)
+    loaded = load_model(options.model_folder().resolve(model), engine=engine, trust=options.trust())
     manifest = loaded.package.manifest
     whole = whole_multiple(loaded.package.genotype.architecture)
     evaluator = Evaluator(dataset, loaded.package.plan, loaded.engine, manifest.name, whole_multiple=whole)

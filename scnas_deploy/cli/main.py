@@ -17,6 +17,7 @@ from scnas_deploy.cli import (
     models,
     search,
     segment,
+    sign,
     train,
     transfer,
 )
@@ -44,6 +45,7 @@ app.command("segment")(segment.segment)
 app.command("bench")(bench.bench)
 app.command("draw")(draw.draw)
 app.add_typer(models.app, name="models")
+app.command("sign")(sign.sign)
 app.command("doctor")(doctor.doctor)
 
 

@@ -5,36 +5,55 @@ from typing import Annotated
 
 import typer
 
-from scnas_deploy.cli.console import say, say_json, table
-from scnas_deploy.cli.options import JsonOption, model_folder
+from scnas_deploy.cli.console import note, say, say_json, table
+from scnas_deploy.cli.options import JsonOption, RequireSignatureOption, model_folder, trust
 
 app = typer.Typer(help="List installed models, install packages, choose the default.", invoke_without_command=True)
 
 
 @app.callback()
 def list_models(context: typer.Context, json: JsonOption = False) -> None:
-    """List installed models; the default is marked."""
+    """List installed models and who signed them; the default is marked."""
     if context.invoked_subcommand is not None:
         return
     models = model_folder()
     installed, default = models.installed(), models.default()
     shipped = [name for name in models.names() if name not in installed]
+    signed = {name: _verdict(package) for name, package in models.packages().items()}
     if json:
-        say_json({"folder": str(models.path), "models": installed, "shipped": shipped, "default": default})
+        listed = {"models": installed, "shipped": shipped, "default": default, "signed": signed}
+        say_json({"folder": str(models.path), **listed})
         return
     origins = {**dict.fromkeys(installed, "installed"), **dict.fromkeys(shipped, "shipped")}
-    table(["model", "origin", "default"], [[n, o, "yes" if n == default else ""] for n, o in origins.items()])
+    rows = [[n, origin, signed[n], "yes" if n == default else ""] for n, origin in origins.items()]
+    table(["model", "origin", "signature", "default"], rows)
     if not installed:
         say(f"No model in {models.path}. Make one with scnas export, or add one with scnas models install PACKAGE.")
 
 
+def _verdict(package: Path) -> str:
+    """What is to be said of a model's signature; one that is refused takes no other off the list."""
+    from scnas_deploy.errors import ScnasError
+    from scnas_deploy.inference.package import read_seal
+
+    try:
+        return str(trust().judge(package, read_seal(package)))
+    except ScnasError as error:
+        note(f"warning: {error}")
+        return "refused"
+
+
 @app.command("install")
-def install(package: Annotated[Path, typer.Argument(help="Package file (.scnas).")]) -> None:
+def install(
+    package: Annotated[Path, typer.Argument(help="Package file (.scnas).")],
+    require_signature: RequireSignatureOption = False,
+) -> None:
     """Verify a package and install it under its own name."""
     from scnas_deploy.inference.package import open_package
 
-    name = open_package(package).manifest.name
-    say(f"Installed {model_folder().install(package, name)}")
+    opened = open_package(package)
+    verdict = trust(require_signature=require_signature).judge(package, opened.seal)
+    say(f"Installed {model_folder().install(package, opened.manifest.name)}, {verdict}")
 
 
 @app.command("default")

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from scnas_deploy.data.dataset import Dataset
     from scnas_deploy.inference.models import ModelFolder
+    from scnas_deploy.inference.trust import Trust
     from scnas_deploy.project import Project
     from scnas_deploy.training.runs import RunFolder
 
@@ -50,6 +51,9 @@ EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or o
 MirrorOption = Annotated[
     bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")
 ]
+RequireSignatureOption = Annotated[
+    bool, typer.Option("--require-signature", help="Refuse a model without a valid signature by a trusted key.")
+]
 
 MaxMemoryOption = Annotated[
     str | None,
@@ -78,6 +82,13 @@ def model_folder() -> "ModelFolder":
     from scnas_deploy.inference.models import user_models
 
     return user_models()
+
+
+def trust(*, require_signature: bool = False) -> "Trust":
+    """Trust in the keys of $SCNAS_TRUSTED_KEYS, or of the user's configuration folder."""
+    from scnas_deploy.inference.trust import user_trust
+
+    return user_trust(required=require_signature)
 
 
 def open_project(folder: Path) -> tuple["Project", "Dataset"]:

@@ -33,6 +33,7 @@ def segment(
         typer.Option("--probabilities", help="Where to write every class' probability too (.npy, float16)."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Segment even what the model was not made for.")] = False,
+    require_signature: options.RequireSignatureOption = False,
     json: options.JsonOption = False,
 ) -> None:
     """Segment a study and print each structure's volume."""
@@ -50,8 +51,10 @@ def segment(
     volume = load_study(study)
     for text in volume.notes:
         note(f"note: {text}")
-    loaded = load_model(options.model_folder().resolve(model), engine=engine, num_threads=threads)
-    note(f"Model '{loaded.package.manifest.name}' on {loaded.engine.name}: {loaded.engine_reason}.")
+    trust = options.trust(require_signature=require_signature)
+    loaded = load_model(options.model_folder().resolve(model), engine=engine, num_threads=threads, trust=trust)
+    name = loaded.package.manifest.name
+    note(f"Model '{name}', {loaded.verdict}, on {loaded.engine.name}: {loaded.engine_reason}.")
     with progress("Segmenting") as report:
         how = SegmentOptions(
             force=force,
@@ -65,7 +68,7 @@ def segment(
     for text in result.outside_limits:
         note(f"warning: {text}; segmented because of --force, check the result.")
     result.save(target)
-    _print(result, target, time.monotonic() - started, as_json=json)
+    _print(result, loaded.verdict.signer, target, time.monotonic() - started, as_json=json)
 
 
 def _keep_the_study(study: list[Path], target: Path) -> None:
@@ -97,7 +100,7 @@ def _announce(forecast: "Forecast") -> None:
         note(f"Memory: {forecast.peak / 1e9:.2f} GB at the peak{cost}.")
 
 
-def _print(result: "Segmentation", target: Path, seconds: float, *, as_json: bool) -> None:
+def _print(result: "Segmentation", signer: str | None, target: Path, seconds: float, *, as_json: bool) -> None:
     memory = result.memory
     volumes = {name: round(ml, 4) for name, ml in result.volumes_ml().items()}
     if as_json:
@@ -107,6 +110,7 @@ def _print(result: "Segmentation", target: Path, seconds: float, *, as_json: boo
                 "volumes_ml": volumes,
                 "model": result.model_name,
                 "model_digest": result.model_digest,
+                "model_signed_by": signer,
                 "engine": result.engine,
                 "seconds": round(seconds, 3),
                 "memory_bytes": {"said": memory.said, "taken": memory.taken} if memory else None,

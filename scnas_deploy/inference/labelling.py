@@ -47,8 +47,22 @@ class Labelled:
     """What the study took at its peak, as the forecast counts it; None where the system does not tell."""
 
 
-def label_study(volume: Volume, plan: Plan, predictor: Predictor, how: Labelling) -> Labelled:
+def label_study(
+    volume: Volume,
+    plan: Plan,
+    predictor: Predictor,
+    how: Labelling,
+    *,
+    believe_empty: Callable[[], None] | None = None,
+) -> Labelled:
     """Prepare a study, predict it and bring the labels back to its own grid.
+
+    Args:
+        volume: The study.
+        plan: How it is prepared.
+        predictor: Predicts it.
+        how: Within what memory, and what else is wanted.
+        believe_empty: Called where no structure was found; raises where that is not to be believed.
 
     Raises:
         FormatError: If the channels are not the plan's or a voxel is not a number.
@@ -68,6 +82,8 @@ def label_study(volume: Volume, plan: Plan, predictor: Predictor, how: Labelling
             image_CXYZ, how.progress, sweep=said.sweep, occupancy=occupancy, probabilities_KXYZ=probabilities_KXYZ
         )
         del image_CXYZ
+        if believe_empty is not None and not labels_XYZ.any():
+            believe_empty()
         restored = back.restore(labels_XYZ)
     taken = memory.above_start()
     return Labelled(restored, said, None if taken is None else taken + volume.data.nbytes)

@@ -7,9 +7,9 @@ from typing import Final
 from scnas_deploy.data.limits import violations
 from scnas_deploy.data.preprocess import check_channels
 from scnas_deploy.data.volume import Volume
-from scnas_deploy.errors import FingerprintError
+from scnas_deploy.errors import EngineError, FingerprintError
 from scnas_deploy.inference.batching import best_batch
-from scnas_deploy.inference.canary import check_canary
+from scnas_deploy.inference.canary import check_batches, check_canary
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.select import open_engine
 from scnas_deploy.inference.labelling import Labelling, label_study
@@ -17,6 +17,7 @@ from scnas_deploy.inference.mirroring import MirroringEngine
 from scnas_deploy.inference.package import ModelPackage, open_package
 from scnas_deploy.inference.predictor import Predictor
 from scnas_deploy.inference.segmentation import MemoryUse, Segmentation
+from scnas_deploy.inference.trust import Trust, Verdict
 from scnas_deploy.networks.genotype import whole_multiple
 
 
@@ -31,6 +32,7 @@ class SegmentOptions(Labelling):
 
 
 DEFAULTS: Final = SegmentOptions()
+NOBODY: Final = Trust()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Model:
     engine: Engine
     engine_reason: str
     """Why this engine was taken."""
+    verdict: Verdict
+    """By whom the package is signed."""
 
     batch: int = 1
     """Patches of a call."""
@@ -73,7 +77,7 @@ class Model:
                 remedy="Choose a model made for such studies, or override with --force and check the result",
             )
         engine = MirroringEngine(self.engine, plan.mirror_axes) if options.mirror else self.engine
-        labelled = label_study(volume, plan, self.predictor(engine), options)
+        labelled = label_study(volume, plan, self.predictor(engine), options, believe_empty=self._require_well)
         return Segmentation(
             labels_XYZ=labelled.labels_XYZ,
             study=volume,
@@ -90,17 +94,39 @@ class Model:
         whole = whole_multiple(self.package.genotype.architecture)
         return Predictor(engine, self.package.plan, whole_multiple=whole, batch=self.batch)
 
+    def _require_well(self) -> None:
+        """A study may hold none of the structures, but is said to only by an engine that still answers its canary."""
+        try:
+            check_canary(self.engine, self.package.canary)
+        except EngineError as error:
+            raise EngineError(
+                self.engine.name,
+                expected="that an engine which has found no structure still answers the package's canary",
+                found=error.found,
+                remedy="It has failed since it was opened: start it again, or try another with --engine",
+            ) from error
 
-def load_model(path: Path, *, engine: str = "auto", precision: str = "auto", num_threads: int | None = None) -> Model:
-    """Open a package, choose an engine and have it answer the canary.
+
+def load_model(
+    path: Path,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    num_threads: int | None = None,
+    trust: Trust = NOBODY,
+) -> Model:
+    """Open a package, judge its signature, choose an engine and have it answer the canary.
 
     Raises:
         PackageError: If the package must not be trusted.
         ConfigError: If the engine or the package does not know the precision.
-        EngineError: If the engine cannot load the network, or answers the canary wrongly.
-        MissingExtraError: If no engine is installed.
+        EngineError: If the engine cannot load the network, answers the canary wrongly, or mixes up patches.
+        MissingExtraError: If no engine is installed, or a signature cannot be checked.
     """
     package = open_package(path)
+    verdict = trust.judge(path, package.seal)
     opened = open_engine(package.models, engine, precision=precision, num_threads=num_threads)
     check_canary(opened.engine, package.canary)
-    return Model(package, opened.engine, opened.reason, best_batch(opened.engine, package.canary.patches_BCXYZ))
+    batch = best_batch(opened.engine, package.canary.patches_BCXYZ)
+    check_batches(opened.engine, package.canary, batch)
+    return Model(package, opened.engine, opened.reason, verdict, batch)

@@ -37,7 +37,12 @@ class ModelFolder:
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
-        return sorted(self._files())
+        return sorted(self.packages())
+
+    def packages(self) -> dict[str, Path]:
+        """Return all models' packages by name."""
+        shipped = _packages(self._shipped) if self._shipped is not None else {}
+        return {**shipped, **_packages(self.path)}
 
     def default(self) -> str | None:
         """Return the default model: the one chosen, else the only one installed, else the only one that is shipped."""
@@ -94,10 +99,10 @@ class ModelFolder:
                 if names
                 else "Make one with scnas export",
             )
-        return self._files()[default]
+        return self.packages()[default]
 
     def _require(self, name: str) -> Path:
-        files = self._files()
+        files = self.packages()
         if name not in files:
             raise ConfigError(
                 "--model",
@@ -106,10 +111,6 @@ class ModelFolder:
                 remedy="See `scnas models`",
             )
         return files[name]
-
-    def _files(self) -> dict[str, Path]:
-        shipped = _packages(self._shipped) if self._shipped is not None else {}
-        return {**shipped, **_packages(self.path)}
 
 
 def _packages(folder: Path) -> dict[str, Path]:

@@ -74,14 +74,16 @@ OPTIONS = {
         "--max-memory",
         "--probabilities",
         "--force",
+        "--require-signature",
         "--json",
     },
     "bench": {"-m", "--model", "--study", "--engine", "--threads", "--repeats", "--picture", "--json"}
     | {"--ops", "--project", "--stem-channels", "-o", "--output"},
     "draw": {"source", "-o", "--output"},
     "models": {"--json"},
-    "models install": {"package"},
+    "models install": {"package", "--require-signature"},
     "models default": {"name"},
+    "sign": {"package", "--key", "-o", "--output", "--verify", "--new-key", "--passphrase"},
     "doctor": {"--json"},
 }
 

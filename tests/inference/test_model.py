@@ -69,26 +69,27 @@ def nan_somewhere(canary):
 
 
 WRONG_ANSWERS = {
-    "zeros": lambda canary: constant_logits(0, 0, 0),
-    "all background": lambda canary: constant_logits(10, -10, -10),
-    "NaN": lambda canary: constant_logits(np.nan, np.nan, np.nan),
-    "one NaN": nan_somewhere,
-    "infinite": lambda canary: constant_logits(np.inf, 0, 0),
-    "drifted": lambda canary: drift(canary, 0.02),
-    "swapped classes": lambda canary: lambda patches: canary.logits_BKXYZ[:, ::-1],
-    "mirrored": lambda canary: lambda patches: canary.logits_BKXYZ[..., ::-1, :],
-    "a class too few": lambda canary: lambda patches: canary.logits_BKXYZ[:, :2],
-    "a patch too many": lambda canary: lambda patches: np.concatenate([canary.logits_BKXYZ] * 2),
-    "a smaller patch": lambda canary: lambda patches: canary.logits_BKXYZ[..., :-1],
-    "no batch": lambda canary: lambda patches: canary.logits_BKXYZ[0],
+    "zeros": (lambda canary: constant_logits(0, 0, 0), "nothing but background"),
+    "all background": (lambda canary: constant_logits(10, -10, -10), "nothing but background"),
+    "NaN": (lambda canary: constant_logits(np.nan, np.nan, np.nan), "NaN or infinity"),
+    "one NaN": (nan_somewhere, "NaN or infinity"),
+    "infinite": (lambda canary: constant_logits(np.inf, 0, 0), "NaN or infinity"),
+    "drifted": (lambda canary: drift(canary, 0.02), "a largest difference of 0.02 and 100"),
+    "swapped classes": (lambda canary: lambda patches: canary.logits_BKXYZ[:, ::-1], "a largest difference"),
+    "mirrored": (lambda canary: lambda patches: canary.logits_BKXYZ[..., ::-1, :], "a largest difference"),
+    "a class too few": (lambda canary: lambda patches: canary.logits_BKXYZ[:, :2], "logits of the shape"),
+    "a patch too many": (lambda canary: lambda p: np.concatenate([canary.logits_BKXYZ] * 2), "logits of the shape"),
+    "a smaller patch": (lambda canary: lambda patches: canary.logits_BKXYZ[..., :-1], "logits of the shape"),
+    "no batch": (lambda canary: lambda patches: canary.logits_BKXYZ[0], "logits of the shape"),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG_ANSWERS)
 def test_an_engine_that_answers_the_canary_wrongly_is_refused(wrong, model, exported, monkeypatch):
-    engine = EngineFake(WRONG_ANSWERS[wrong](model.package.canary))
+    answer, found = WRONG_ANSWERS[wrong]
+    engine = EngineFake(answer(model.package.canary))
     monkeypatch.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: OpenedEngine(engine, "a fake"))
-    with pytest.raises(EngineError, match=r"fake 1\.0: expected the package's canary answer .*largest difference"):
+    with pytest.raises(EngineError, match=rf"fake 1\.0: expected the package's canary answer .*, found {found}"):
         load_model(exported.package)
     assert engine.batches == [1]
 
@@ -103,7 +104,36 @@ def test_labels_that_differ_are_refused_even_where_the_logits_are_close(model):
     """Ties broken the other way: each logit is nearly right, the classes are not."""
     near = replace(model.package.canary, logits_BKXYZ=model.package.canary.logits_BKXYZ * np.float32(1e-3))
     with pytest.raises(EngineError, match=r"% of the labels"):
-        check_canary(EngineFake(constant_logits(0.001, 0, 0)), near)
+        check_canary(EngineFake(constant_logits(0, 0.001, 0)), near)
+
+
+def fails_after_the_canary(package, later):
+    """An engine that was well when it was opened."""
+    engine = EngineFake(lambda patches: later(patches) if len(engine.batches) > 1 else package.canary.logits_BKXYZ)
+    return engine
+
+
+def open_with(engine, exported, monkeypatch):
+    monkeypatch.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: OpenedEngine(engine, "a fake"))
+    return load_model(exported.package)
+
+
+def test_an_engine_that_begins_to_answer_only_background_is_found_out(model, exported, study, monkeypatch):
+    engine = fails_after_the_canary(model.package, constant_logits(10, -10, -10))
+    opened = open_with(engine, exported, monkeypatch)
+    with pytest.raises(EngineError, match="still answers the package's canary, found nothing but background"):
+        opened.segment(study)
+
+
+def test_a_study_without_any_structure_is_no_fault_of_the_engine(model, exported, study, monkeypatch):
+    canary = model.package.canary
+
+    def answer(patches):
+        asked = patches.shape == canary.patches_BCXYZ.shape and np.array_equal(patches, canary.patches_BCXYZ)
+        return canary.logits_BKXYZ if asked else constant_logits(10, -10, -10)(patches)
+
+    result = open_with(EngineFake(answer), exported, monkeypatch).segment(study)
+    assert not result.labels_XYZ.any()
 
 
 def test_a_damaged_package_opens_no_engine(exported, tmp_path, monkeypatch):

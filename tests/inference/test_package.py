@@ -11,8 +11,20 @@ import pytest
 
 from scnas_deploy.errors import FormatError, PackageError
 from scnas_deploy.export.package import write_package
+from scnas_deploy.export.signing import sign_package
 from scnas_deploy.files import sha256_of
-from scnas_deploy.inference.package import CANARY, GENOTYPE, MANIFEST, MODEL, PLAN, WEIGHTS, open_package
+from scnas_deploy.inference.package import (
+    CANARY,
+    GENOTYPE,
+    MANIFEST,
+    MODEL,
+    PLAN,
+    SIGNATURE,
+    WEIGHTS,
+    open_package,
+    read_seal,
+)
+from scnas_deploy.inference.signature import PrivateKey
 from tests.inference.conftest import AnyManifest, read_members, rewrite
 
 
@@ -203,6 +215,24 @@ def test_a_member_that_unpacks_to_far_more_than_it_weighs_is_refused(exported, t
         open_package(path)
 
 
+def test_members_that_share_bytes_are_refused(exported, tmp_path):
+    """Many of them could be one bomb, each within the ratio."""
+    data = bytearray(exported.package.read_bytes())
+    entry = directory_entry(data, PLAN)
+    struct.pack_into("<I", data, entry + 20, len(data))
+    (tmp_path / "p.scnas").write_bytes(data)
+    with pytest.raises(PackageError, match="expected members that lie side by side, found some that share bytes"):
+        open_package(tmp_path / "p.scnas")
+
+
+def test_more_than_the_memory_is_good_for_is_refused_before_it_is_unpacked(exported, tmp_path):
+    data = bytearray(exported.package.read_bytes())
+    struct.pack_into("<I", data, directory_entry(data, MODEL) + 24, 2**32 - 100)
+    (tmp_path / "p.scnas").write_bytes(data)
+    with pytest.raises(PackageError, match="at most 4 GiB unpacked"):
+        open_package(tmp_path / "p.scnas")
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.999, 1.001, 2])
 @pytest.mark.parametrize("member", [MANIFEST, MODEL])
 def test_a_member_that_lies_about_its_size_is_refused(member, factor, exported, tmp_path):
@@ -307,6 +337,71 @@ def single_npy() -> bytes:
 def test_a_canary_that_is_none_is_refused(content, exported, tmp_path):
     with pytest.raises(PackageError, match="canary with patches, logits and classes"):
         open_package(rewrite(exported.package, tmp_path / "p.scnas", members={CANARY: content}))
+
+
+def test_a_bomb_within_the_canary_is_not_unpacked(exported, tmp_path):
+    """The package's own members are of plausible sizes; the canary is a zip file within one of them."""
+    bomb = io.BytesIO()
+    np.savez_compressed(bomb, patches=np.zeros(10_000_000), logits=np.zeros(3), classes=np.zeros(3))
+    path = rewrite(exported.package, tmp_path / "p.scnas", members={CANARY: bomb.getvalue()})
+    assert path.stat().st_size < exported.package.stat().st_size + 100_000
+    with pytest.raises(PackageError, match="found arrays that grow to 80000"):
+        open_package(path)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.dtype(">f4"), np.complex64, "S4"])
+def test_a_canary_of_other_numbers_is_refused(dtype, exported, tmp_path):
+    size = (24, 24, 24)
+    arrays = {"patches": np.zeros((1, 1, *size), dtype), "logits": np.zeros((1, 3, *size), np.float32)}
+    content = npz(**arrays, classes=np.zeros(size, np.uint8))
+    with pytest.raises(PackageError, match=rf"canary .*, found (arrays that grow|{np.dtype(dtype)} \(1, 1, 24)"):
+        open_package(rewrite(exported.package, tmp_path / "p.scnas", members={CANARY: content}))
+
+
+def signed(exported, path, key=None):
+    sign_package(exported.package, key or PrivateKey(), path)
+    return path
+
+
+def with_signature(package, target, content):
+    """The package with another signature.json, nothing else changed."""
+    return write_zip(target, [*(read_members(package) | {SIGNATURE: content}).items()])
+
+
+def test_a_signed_package_opens_as_the_unsigned_one(exported, tmp_path):
+    package, original = open_package(signed(exported, tmp_path / "p.scnas")), open_package(exported.package)
+    assert_same_content(package, original)
+    assert read_seal(package.path) == package.seal
+    assert (original.seal.signature, read_seal(exported.package)) == (None, original.seal)
+
+
+def test_besides_the_signature_no_unlisted_member_is_taken(exported, tmp_path):
+    entries = [*read_members(signed(exported, tmp_path / "s.scnas")).items(), ("signature2.json", b"{}")]
+    with pytest.raises(PackageError, match=r"exactly the members listed in the manifest.*signature2\.json"):
+        open_package(write_zip(tmp_path / "p.scnas", entries))
+
+
+def test_a_signature_that_the_manifest_lists_is_refused(exported, tmp_path):
+    """It would have to hold its own digest."""
+    content = read_members(signed(exported, tmp_path / "s.scnas"))[SIGNATURE]
+    with pytest.raises(PackageError, match="exactly the members listed in the manifest"):
+        open_package(rewrite(exported.package, tmp_path / "p.scnas", members={SIGNATURE: content}))
+
+
+@pytest.mark.parametrize("read", [open_package, read_seal])
+def test_the_signature_of_another_package_is_refused_without_any_key(read, exported, tmp_path):
+    other = rewrite(exported.package, tmp_path / "other.scnas", manifest={"name": "other"})
+    sign_package(other, PrivateKey(), other)
+    path = with_signature(exported.package, tmp_path / "p.scnas", read_members(other)[SIGNATURE])
+    with pytest.raises(PackageError, match="expected a signature of this package, found the signature of another one"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [open_package, read_seal])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x30\x44", b'{"schema": 2}', b'{"schema": 1, "algorithm": "none"}'])
+def test_a_signature_that_is_none_is_refused(content, read, exported, tmp_path):
+    with pytest.raises(PackageError, match=r"signature\.json"):
+        read(with_signature(exported.package, tmp_path / "p.scnas", content))
 
 
 @pytest.mark.parametrize("odd", ["patch", "channels", "classes", "nothing"])

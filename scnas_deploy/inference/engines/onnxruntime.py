@@ -34,7 +34,12 @@ class OnnxRuntimeEngine:
         if num_threads is not None:
             options.intra_op_num_threads = num_threads
         try:
-            self._session: Any = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session: Any = runtime.InferenceSession(
+                model,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # which prints to standard output
+            )
         except Exception as error:  # its exceptions share no base class
             raise _engine_error(self.name, "a loadable ONNX model", error) from error
         self._input: str = self._session.get_inputs()[0].name

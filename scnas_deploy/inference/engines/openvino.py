@@ -43,7 +43,7 @@ class OpenVinoEngine:
             self._input: Any = network.input(0).partial_shape
             network.reshape([1, *list(self._input)[1:]])
             compiled = core.compile_model(network, "CPU", config)
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, UnicodeDecodeError) as error:  # the last by a message that quotes the file
             raise _engine_error(self.name, "a loadable ONNX model", error) from error
         self._request: Any = compiled.create_infer_request()
 
