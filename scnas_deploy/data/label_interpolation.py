@@ -43,7 +43,8 @@ def strongest_labels(
     labels, out = labels_XYZ.transpose(order), out_UVW.transpose(order)
     along, down, across = (_neighbours(positions[axis], labels_XYZ.shape[axis]) for axis in order)
     for rows in _runs(along.lower_U):
-        pair_2YZ = labels[[along.lower_U[rows.start], along.upper_U[rows.start]]]
+        between = along.lower_U[rows.start], along.upper_U[rows.start]
+        pair_2YZ = np.array([labels[x] for x in between], order="C")
         mixed_YZ = _mixed_cells(pair_2YZ)
         for part in parts(out.shape[1], max(1, _PART_VOXELS // out.shape[2])):
             part_of_down = _Neighbours(down.lower_U[part], down.upper_U[part], down.shares_2U[:, part])

@@ -58,8 +58,9 @@ class WayBack:
             grid already are returned themselves.
         """
         self._check(labels_XYZ.shape, "labels")
-        if self.cropped == self.prepared and self.cropped.shape == self.ras_shape:
-            return np.ascontiguousarray(self.mapping.backward(labels_XYZ))
+        turned = self.mapping.backward(labels_XYZ)
+        if self.cropped == self.prepared and turned.shape == self.study_shape and turned.flags.c_contiguous:
+            return turned
         whole = np.zeros(self.study_shape, dtype=labels_XYZ.dtype)
         resample_labels_into(self.crop_of(whole), labels_XYZ, self.prepared, self.cropped)
         return whole

@@ -45,12 +45,12 @@ def test_each_engine_and_any_number_of_threads_give_the_same_labels(with_model, 
     assert (first != second).mean() <= 1e-4
 
 
-def test_neither_pytorch_nor_monai_is_imported(with_model, study):
+def test_neither_pytorch_nor_other_slow_packages_are_imported(with_model, study):
     code = (
         "import sys; from scnas_deploy.cli.main import run\n"
         f"sys.argv = ['scnas', 'segment', {str(study)!r}]\n"
         "try: run()\nexcept SystemExit as end: assert not end.code, end.code\n"
-        "print([name for name in ('torch', 'monai', 'safetensors') if name in sys.modules])"
+        "print([name for name in ('torch', 'monai', 'safetensors', 'SimpleITK') if name in sys.modules])"
     )
     environment = {**os.environ, "SCNAS_MODELS": str(with_model.models)}
     result = subprocess.run(

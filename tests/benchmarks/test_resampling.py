@@ -1,0 +1,22 @@
+"""The benchmark of resampling runs through, tiny; what it measures of time and memory is not judged here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ("--shape", "31", "28", "20", "--repeats", "2")
+
+
+@pytest.mark.parametrize("labels", ["3", "100"])
+def test_both_sides_are_measured_and_agree(labels):
+    command = [sys.executable, "-m", "benchmarks.resampling", *TINY, "--labels", labels]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert figures["max_abs_difference"] < 1e-5
+    assert figures["label_agreement"] > 0.999
+    assert min(figures[name] for name in ("speedup", "speedup_image", "speedup_labels", "memory_ratio")) > 0
