@@ -27,7 +27,7 @@ def load_model(model: Path | str | None = None, *, engine: str = "auto", num_thr
 
     Args:
         model: A package file, the name of an installed model, or None for the default one.
-        engine: 'auto', 'openvino' or 'onnxruntime'.
+        engine: 'auto', 'openvino', 'onnxruntime' or 'triton://HOST:PORT/MODEL'.
         num_threads: Threads of the engine; None lets it choose.
 
     Raises:

@@ -11,6 +11,7 @@ _PARTS = (
     ("SimpleITK", "core", "surface distances"),
     ("openvino", "cpu", "fastest CPU engine"),
     ("onnxruntime", "cpu", "CPU engine"),
+    ("tritonclient", "triton", "patches on a Triton server"),
     ("torch", "train", "search, training, export"),
     ("batchgeneratorsv2", "train", "augmentation"),
     ("tensorboard", "train", "event files"),
