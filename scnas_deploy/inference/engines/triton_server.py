@@ -17,8 +17,7 @@ _ANSWER_S: Final = 10.0
 _CHANNEL: Final = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),  # gRPC's own two minutes outlast the restart of a server
+    ("grpc.max_reconnect_backoff_ms", 500),  # gRPC's own two minutes outlast the restart of a server
 ]
 
 
@@ -62,7 +61,8 @@ class TritonServer:
     """
 
     def __init__(self, address: TritonAddress, timeout_s: float) -> None:
-        self.address, self._timeout_s = address, timeout_s
+        self.address = address
+        self._timeout_s, self._answer_s = timeout_s, min(_ANSWER_S, timeout_s)
         self._grpc: Any = require("tritonclient.grpc", extra="triton", purpose="the Triton engine")
         self._client: Any = self._grpc.InferenceServerClient(
             address.server, ssl=address.encrypted, channel_args=_CHANNEL
@@ -75,22 +75,22 @@ class TritonServer:
 
     def version(self) -> str:
         """The server's own version; proves that it answers."""
-        with self._calling(_ANSWER_S):
-            return str(self._client.get_server_metadata(client_timeout=_ANSWER_S).version)
+        with self._calling(self._answer_s):
+            return str(self._client.get_server_metadata(client_timeout=self._answer_s).version)
 
     def signature(self) -> ModelSignature:
         """What the address's model takes, of the version that it names or of all."""
         model, version = self.address.model, self.address.version or ""
-        with self._calling(_ANSWER_S):
-            if not self._client.is_model_ready(model, version, client_timeout=_ANSWER_S):
-                raise self._not_served(self._client.get_model_repository_index(client_timeout=_ANSWER_S).models)
-            found = self._client.get_model_metadata(model, version, client_timeout=_ANSWER_S)
+        with self._calling(self._answer_s):
+            if not self._client.is_model_ready(model, version, client_timeout=self._answer_s):
+                raise self._not_served(self._client.get_model_repository_index(client_timeout=self._answer_s).models)
+            found = self._client.get_model_metadata(model, version, client_timeout=self._answer_s)
         return ModelSignature(tuple(found.versions), _tensors(found.inputs), _tensors(found.outputs))
 
     def config(self, version: str) -> ModelConfig:
         """The configuration that a version runs with now."""
-        with self._calling(_ANSWER_S):
-            found = self._client.get_model_config(self.address.model, version, client_timeout=_ANSWER_S).config
+        with self._calling(self._answer_s):
+            found = self._client.get_model_config(self.address.model, version, client_timeout=self._answer_s).config
         parameters = {key: value.string_value for key, value in found.parameters.items()}
         return ModelConfig(found.max_batch_size, parameters)
 
@@ -139,7 +139,7 @@ _MEANINGS: Final = {
         "Start it, or check host and gRPC port (8001 unless it was changed); then run the study again",
     ),
     "DEADLINE_EXCEEDED": (
-        "an answer within {:.0f} s",
+        "an answer within {:g} s",
         "Check that the server is reachable and not overloaded; then run the study again",
     ),
     "NOT_FOUND": (
