@@ -56,7 +56,7 @@ def write_repository(
             other patches or was not written by this function.
         OutputError: If the folder cannot be written.
     """
-    name = serving.name or package.manifest.name
+    name = package.manifest.name if serving.name is None else serving.name
     _check_name(name)
     network = _served_version(package, serving, plan)
     model = folder / name
@@ -143,19 +143,15 @@ def _write_version(version: Path, network: ServedVersion, data: bytes) -> None:
 
 def _check_same_shape(model: Path, before: ServedVersion, added: ServedVersion) -> None:
     """All versions share one configuration."""
-    fields = ("platform", "in_channels", "num_classes", "patch_size", "whole")
-    here, there = ({field: getattr(network, field) for field in fields} for network in (before, added))
-    if here != there:
-        raise ConfigError(
-            model,
-            expected=f"a network like the versions that are there, {_listed(here)}",
-            found=_listed(there),
-            remedy="Choose another name with --as",
-        )
-
-
-def _listed(values: dict[str, object]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+    for field in ("platform", "in_channels", "num_classes", "patch_size", "whole"):
+        there, new = getattr(before, field), getattr(added, field)
+        if there != new:
+            raise ConfigError(
+                model,
+                expected=f"a network like the version that is there, {field} {there}",
+                found=str(new),
+                remedy="Choose another name with --as",
+            )
 
 
 def _foreign(model: Path) -> ConfigError:

@@ -1,32 +1,24 @@
 """A server, and what it serves."""
 
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
-import onnx
+import numpy as np
 import pytest
 
-from scnas_deploy.inference.manifest import OUTPUT
-from scnas_deploy.inference.package import MODEL, ModelPackage, open_package
+from scnas_deploy.inference.package import CANARY, MODEL, ModelPackage, open_package
+from scnas_deploy.inference.triton_config import Serving
+from scnas_deploy.inference.triton_repository import write_repository
 from tests.cli.conftest import CommandLine
-from tests.inference.conftest import rewrite
-from tests.triton.server import Installation, require_installed
-
-SHIPPED = Path(__file__).parents[2] / "scnas_deploy" / "shipped" / "hippocampus.scnas"
+from tests.inference.conftest import negated, rewrite
+from tests.triton.server import Installation, RunningTriton, require_installed
 
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory) -> Installation:
     require_installed()
     return Installation(tmp_path_factory.mktemp("tritonserver"))
-
-
-def negated(model: bytes) -> bytes:
-    """A network of the same shape that computes something else."""
-    proto = onnx.load_from_string(model)
-    for node in proto.graph.node:
-        node.output[:] = ["inner" if name == OUTPUT else name for name in node.output]
-    proto.graph.node.append(onnx.helper.make_node("Neg", ["inner"], [OUTPUT]))
-    return proto.SerializeToString()
 
 
 @pytest.fixture
@@ -48,6 +40,21 @@ def phantom(exported) -> ModelPackage:
 
 @pytest.fixture(scope="session")
 def other(exported, phantom, tmp_path_factory) -> ModelPackage:
-    """Another network for the same patches."""
+    """A package of another network for the same patches."""
     target = tmp_path_factory.mktemp("other") / "other.scnas"
-    return open_package(rewrite(exported.package, target, members={MODEL: negated(phantom.model)}))
+    canary = phantom.canary
+    answer = {"logits": -canary.logits_BKXYZ, "classes": canary.logits_BKXYZ[0].argmin(axis=0).astype(np.uint8)}
+    stored = BytesIO()
+    np.savez(stored, patches=canary.patches_BCXYZ, **answer)
+    members = {MODEL: negated(phantom.model), CANARY: stored.getvalue()}
+    return open_package(rewrite(exported.package, target, members=members))
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory, installation, phantom) -> Iterator[RunningTriton]:
+    """A server with the phantom's network."""
+    folder = tmp_path_factory.mktemp("triton")
+    write_repository(folder / "repository", phantom, Serving(max_batch_size=32))
+    server = RunningTriton(installation, folder / "repository", folder / "tritonserver.log")
+    yield server
+    server.kill()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import nibabel
 import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
@@ -20,24 +21,11 @@ from scnas_deploy.inference.engines.triton import TritonEngine
 from scnas_deploy.inference.model import load_model
 from scnas_deploy.inference.triton_config import Serving
 from scnas_deploy.inference.triton_repository import CONFIG, write_repository
-from tests.cli.conftest import CommandLine
-from tests.triton.conftest import SHIPPED
+from tests.inference.conftest import SHIPPED
 from tests.triton.server import RunningTriton, free_port
 
 T = TypeVar("T")
 PATCHES = np.random.default_rng(0).standard_normal((5, 1, 24, 24, 24), dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def triton(tmp_path_factory, installation, exported, phantom):
-    """Serves the phantom's network, and the shipped one as the command line has exported it."""
-    folder = tmp_path_factory.mktemp("triton")
-    repository = folder / "repository"
-    write_repository(repository, phantom)
-    CommandLine(folder, folder / "models")("export", SHIPPED, "--triton", repository)
-    server = RunningTriton(installation, repository, folder / "tritonserver.log")
-    yield server
-    server.kill()
 
 
 @pytest.fixture
@@ -64,13 +52,15 @@ def test_a_study_gets_the_labels_that_this_machines_engine_gives_it(triton, expo
     assert served.engine_reason == "asked for; version 1 of its model phantom holds this network"
 
 
-def test_a_real_study_on_the_shipped_model_too_from_the_shell(triton, scnas, scnas_data):
+def test_a_real_study_on_the_shipped_model_from_the_shell(triton, scnas, scnas_data):
     study = next((scnas_data / "Task04_Hippocampus" / "imagesTr").glob("hippocampus_*.nii.gz"))
-    result = scnas("segment", study, "-m", "hippocampus", "--engine", triton.url("hippocampus"), "-o", "served.nii")
+    said = scnas("export", SHIPPED, "--triton", triton.repository).stdout
+    assert f"Wrote version 1 of model hippocampus in {triton.repository}" in said
+    triton.client.load_model("hippocampus")
+    result = scnas("segment", study, "-m", "hippocampus", "--engine", triton.url("hippocampus"), "-o", "mask.nii")
     assert "version 1 of its model hippocampus holds this network" in result.stderr
-    scnas("segment", study, "-m", "hippocampus", "--engine", "onnxruntime", "-o", "here.nii")
-    served, here = ((scnas.folder / name).read_bytes() for name in ("served.nii", "here.nii"))
-    assert served == here
+    here = load_model(SHIPPED, engine="onnxruntime").segment(load_study([study]))
+    np.testing.assert_array_equal(np.asanyarray(nibabel.load(scnas.folder / "mask.nii").dataobj), here.labels_XYZ)
 
 
 def test_several_calls_are_on_the_server_at_a_time(triton, phantom, local):
@@ -84,6 +74,10 @@ def test_several_calls_are_on_the_server_at_a_time(triton, phantom, local):
         answers = list(calls.map(engine.run, PATCHES[:4, None]))
     np.testing.assert_allclose(np.concatenate(answers), local.run(PATCHES[:4]), atol=1e-4)
     assert batches_of_four(triton) == before + 1
+
+
+def requests_answered(triton, model: str) -> int:
+    return triton.client.get_inference_statistics(model).model_stats[0].inference_stats.success.count
 
 
 def batches_of_four(triton) -> int:
@@ -101,9 +95,23 @@ def edit(model: Path, old: str, new: str) -> None:
 
 def test_more_patches_than_the_server_takes_at_once_come_back_in_their_order(triton, phantom, local):
     engine = TritonEngine(triton.url("phantom"), phantom.models)
-    assert engine.preferred_batch == 8
-    many = np.concatenate([PATCHES] * 4)
-    np.testing.assert_allclose(engine.run(many), local.run(many), atol=1e-4)
+    assert engine.preferred_batch == 32
+    many = np.concatenate([PATCHES] * 8)
+    logits = engine.run(many)
+    assert logits[:32].nbytes > 4 * 2**20  # what gRPC carries unless told otherwise
+    np.testing.assert_allclose(logits, local.run(many), atol=1e-4)
+
+
+def test_what_one_message_cannot_carry_goes_in_several(triton, phantom, local, monkeypatch):
+    engine = TritonEngine(triton.url("phantom"), phantom.models)
+    of_a_patch = 3 * PATCHES[0].nbytes
+    monkeypatch.setattr("scnas_deploy.inference.engines.triton.MAX_MESSAGE_BYTES", 2**20 + 2 * of_a_patch)
+    before = requests_answered(triton, "phantom")
+    np.testing.assert_allclose(engine.run(PATCHES), local.run(PATCHES), atol=1e-4)
+    assert requests_answered(triton, "phantom") == before + 3  # of two, two and one
+    monkeypatch.setattr("scnas_deploy.inference.engines.triton.MAX_MESSAGE_BYTES", 2**20 + of_a_patch - 1)
+    with pytest.raises(EngineError, match="expected patches that one gRPC message can carry"):
+        engine.run(PATCHES)
 
 
 def test_a_study_whose_server_dies_ends_with_an_error_and_runs_again_on_the_restarted_one(own, exported, study):
@@ -191,16 +199,15 @@ def test_a_server_with_another_network_is_refused(triton, other):
         TritonEngine(triton.url("phantom"), other.models)
 
 
-def test_a_model_that_says_nothing_of_its_network_has_to_pass_the_canary(triton, exported, phantom, other):
-    for name, package in (("silent", phantom), ("silent-other", other)):
-        write_repository(triton.repository, package, Serving(name=name))
-        config = triton.repository / name / CONFIG
-        config.write_text(config.read_text().partition("parameters")[0])
-        triton.client.load_model(name)
-    reason = load_model(exported.package, engine=triton.url("silent")).engine_reason
+def test_a_model_that_says_nothing_of_its_network_has_to_pass_the_canary(triton, phantom, other):
+    write_repository(triton.repository, phantom, Serving(name="silent"))
+    config = triton.repository / "silent" / CONFIG
+    config.write_text(config.read_text().partition("parameters")[0])
+    triton.client.load_model("silent")
+    reason = load_model(phantom.path, engine=triton.url("silent")).engine_reason
     assert reason.endswith("does not say what it holds: only the canary has proven it")
     with pytest.raises(EngineError, match="expected the package's canary answer"):
-        load_model(exported.package, engine=triton.url("silent-other"))
+        load_model(other.path, engine=triton.url("silent"))
 
 
 def refused_by_the_server(triton, phantom, old: str, new: str) -> str:
