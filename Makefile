@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TRITON_VENV := .venv-triton
+TRITON_STAMP := $(TRITON_VENV)/.installed
 
 .PHONY: demo test soak check bench wheelhouse clean help
 
@@ -22,13 +24,19 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps dynamic-network-architectures nnunetv2 acvl-utils
 	touch $(STAMP)
 
+# A real tritonserver for the tests: it needs NumPy 1, so it gets an environment of its own, without what it does not use.
+$(TRITON_STAMP): tests/triton/requirements.txt
+	test -x $(TRITON_VENV)/bin/python || $(PYTHON) -m venv $(TRITON_VENV)
+	$(TRITON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/triton/requirements.txt
+	touch $(TRITON_STAMP)
+
 demo: $(STAMP)
 	$(BIN)/python -m demo.run
 
-test: $(STAMP)
+test: $(STAMP) $(TRITON_STAMP)
 	$(BIN)/python -m pytest -m "not soak" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-soak: $(STAMP)
+soak: $(STAMP) $(TRITON_STAMP)
 	$(BIN)/python -m pytest -m soak
 
 check: $(STAMP)
@@ -52,4 +60,4 @@ wheelhouse: $(STAMP)
 	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu,sign]'"
 
 clean:
-	rm -rf $(VENV) wheelhouse demo/out
+	rm -rf $(VENV) $(TRITON_VENV) wheelhouse demo/out

@@ -35,7 +35,7 @@ def load_model(
 
     Args:
         model: A package file, the name of an installed model, or None for the default one.
-        engine: 'auto', 'openvino' or 'onnxruntime'.
+        engine: 'auto', 'openvino', 'onnxruntime' or 'triton://HOST:PORT/MODEL'.
         num_threads: Threads of the engine; None lets it choose.
         trusted_keys: A folder of public keys; None for the user's own, as on the command line.
         require_signature: Refuse a package without a valid signature by a trusted key.

@@ -12,17 +12,22 @@ from scnas_deploy.errors import OutputError
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``target`` that becomes ``target`` when the block ends well.
+def atomic_path(target: Path, *, staging: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path that becomes ``target`` when the block ends well.
 
     The temporary file keeps the target's suffixes (writers choose their format by them), is synced to
-    disk and renamed; on any error it is removed and an existing ``target`` stays as it was.
+    disk and renamed; on any error it is removed and an existing ``target`` stays as it was. The block may
+    make a folder instead, whose files it has synced itself; then there must be no ``target`` yet.
+
+    Args:
+        target: The file or folder to write.
+        staging: Where the temporary path lies, a folder of the same file system; None is beside ``target``.
 
     Raises:
         OutputError: If the folder is missing or not writable, or the disk is full.
     """
     check_writable(target)
-    with translating(target), tempfile.TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
+    with translating(target), tempfile.TemporaryDirectory(prefix=".scnas-", dir=staging or target.parent) as folder:
         temporary = Path(folder) / target.name
         yield temporary
         _sync(temporary)
@@ -128,6 +133,7 @@ _WRITE_ERRORS = {
     errno.EFBIG,
     errno.ENAMETOOLONG,
     errno.ENOTDIR,
+    errno.ENOTEMPTY,
 }
 
 

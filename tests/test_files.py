@@ -53,6 +53,19 @@ def test_what_the_block_writes_becomes_the_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["result.nii.gz"]
 
 
+def test_a_folder_too_is_there_whole_or_not_at_all_and_put_together_where_it_is_said(tmp_path):
+    made, staging = tmp_path / "watched" / "model", tmp_path / "staging"
+    made.parent.mkdir()
+    staging.mkdir()
+    with atomic_path(made, staging=staging) as temporary:
+        assert temporary.parent.parent == staging
+        temporary.mkdir()
+        write_text(temporary / "part", "whole")
+        assert list(made.parent.iterdir()) == []
+    assert (made / "part").read_text() == "whole"
+    assert list(staging.iterdir()) == []
+
+
 def test_an_existing_file_is_replaced_at_the_end(tmp_path):
     target = tmp_path / "result.txt"
     target.write_text("old")

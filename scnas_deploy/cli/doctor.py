@@ -12,6 +12,7 @@ _PARTS = (
     ("cryptography", "sign", "signatures of models"),
     ("openvino", "cpu", "fastest CPU engine"),
     ("onnxruntime", "cpu", "CPU engine"),
+    ("tritonclient", "triton", "patches on a Triton server"),
     ("torch", "train", "search, training, export"),
     ("batchgeneratorsv2", "train", "augmentation"),
     ("tensorboard", "train", "event files"),

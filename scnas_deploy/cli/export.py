@@ -1,4 +1,4 @@
-"""scnas export: a trained run becomes a model package."""
+"""scnas export: a trained run becomes a model package, a package becomes what a server takes."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, say, table
+from scnas_deploy.cli.export_package import write_triton
 
 if TYPE_CHECKING:
     from scnas_deploy.data.dataset import Dataset
@@ -20,6 +21,9 @@ PARITY_PATCHES = 10
 
 
 def export(
+    package: Annotated[
+        Path | None, typer.Argument(help="A package that is exported further; left out, a training run is exported.")
+    ] = None,
     project: options.ProjectOption = Path(),
     name: Annotated[str, typer.Option("--name", help="The training run to export.")] = "train",
     model_name: Annotated[str | None, typer.Option("--as", help="Name of the model; left out, the plan's.")] = None,
@@ -30,8 +34,14 @@ def export(
         bool, typer.Option(help="Keep PyTorch's weights in the package, beside the same numbers in ONNX.")
     ] = True,
     install: Annotated[bool, typer.Option(help="Put the package into the model folder.")] = True,
+    triton: Annotated[
+        Path | None, typer.Option("--triton", help="Model repository of a Triton server to put the network into.")
+    ] = None,
 ) -> None:
     """Export a trained network to a package, proven against PyTorch on real patches."""
+    if package is not None:
+        _export_further(package, triton, model_name)
+        return
     options.require_training()
     _, dataset = options.open_project(project)
     run = options.started_run(project, name)
@@ -54,6 +64,16 @@ def export(
         models = options.model_folder()
         models.install(target, called)
         say(f"Installed as '{called}' in {models.path}. Next: scnas segment STUDY.nii.gz")
+    if triton is not None:
+        write_triton(triton, target)
+
+
+def _export_further(package: Path, triton: Path | None, name: str | None) -> None:
+    from scnas_deploy.errors import ConfigError
+
+    if triton is None:
+        raise ConfigError("PACKAGE", expected="--triton DIR with a package", found="nothing to make", remedy="Give it")
+    write_triton(triton, package, name)
 
 
 def _check_name(name: str) -> None:

@@ -47,7 +47,7 @@ GpusOption = Annotated[
 CheckpointingOption = Annotated[
     bool, typer.Option("--checkpointing", help="Compute cells twice to save memory; the numbers stay the same.")
 ]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino, onnxruntime or triton://HOST:PORT/MODEL.")]
 MirrorOption = Annotated[
     bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")
 ]

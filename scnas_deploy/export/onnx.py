@@ -12,10 +12,10 @@ from torch import nn
 
 from scnas_deploy.errors import ExportError
 from scnas_deploy.extras import require
+from scnas_deploy.inference.manifest import INPUT, OUTPUT
 from scnas_deploy.types import Shape3
 
 OPSET = 20
-INPUT, OUTPUT = "image", "logits"
 
 
 def export_onnx(network: nn.Module, in_channels: int, patch_size: Shape3, whole_multiple: int | None = None) -> bytes:

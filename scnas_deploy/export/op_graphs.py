@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scnas_deploy.export.onnx import INPUT, OPSET, OUTPUT
+from scnas_deploy.export.onnx import OPSET
 from scnas_deploy.extras import require
+from scnas_deploy.inference.manifest import INPUT, OUTPUT
 from scnas_deploy.networks.costs import Place, grid_at, sum_place
 from scnas_deploy.networks.genotype import ACTIVATED, DILATIONS, Operation
 from scnas_deploy.types import Shape3

@@ -89,8 +89,9 @@ class _Measured:
     def __init__(self, task: EngineTask) -> None:
         self._memory = PeakMemory()
         self._peak_bytes: int | None = None
-        options = {"engine": task.engine, "precision": task.precision}
-        self._model = load_model(task.package, num_threads=task.num_threads, **options)
+        self._model = load_model(
+            task.package, engine=task.engine, precision=task.precision, num_threads=task.num_threads
+        )
         self._study = task.study
         engine, plan, batch_size = self._model.engine, self._model.package.plan, self._model.batch
         self._batch_BCXYZ = np.repeat(noise_patch(len(plan.channels), plan.patch_size), batch_size, axis=0)

@@ -10,6 +10,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Precision = Literal["float32", "float16", "int8"]
 """Of an exported network's products: half precision keeps norms and reductions in float32; int8 is OpenVINO's."""
 
+INPUT, OUTPUT = "image", "logits"
+"""What an exported network calls its tensors."""
+
 RESEARCH_USE = "For research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 

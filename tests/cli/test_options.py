@@ -52,6 +52,8 @@ OPTIONS = {
         "--json",
     },
     "export": {
+        "package",
+        "--triton",
         "--project",
         "--name",
         "--as",

@@ -63,6 +63,12 @@ def test_it_measures_both_engines(without_torch):
     assert (without_torch.folder / "bars.svg").is_file()
 
 
+def test_it_writes_a_model_repository_and_names_what_the_client_of_its_server_needs(without_torch, exported, study):
+    without_torch("export", exported.package, "--triton", "repository")
+    message = without_torch.refused("segment", study, "--engine", "triton://127.0.0.1:1/phantom", status=4)
+    assert "pip install 'scnas-deploy[triton]'" in message
+
+
 def test_training_names_what_to_install(without_torch, phantom_dataset):
     without_torch("init", phantom_dataset.root)
     for command in ("search", "train", "evaluate", "export"):

@@ -12,23 +12,26 @@ from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.engines.openvino import OpenVinoEngine
 from scnas_deploy.inference.engines.pytorch import TorchEngine
+from scnas_deploy.inference.engines.triton import TritonEngine
 from scnas_deploy.inference.package import open_package
 
 DEPLOYED = {"onnxruntime": OnnxRuntimeEngine, "openvino": OpenVinoEngine}
 
 
 @pytest.fixture(scope="module")
-def opened(exported):
-    engines = {name: kind(open_package(exported.package).model) for name, kind in DEPLOYED.items()}
+def opened(exported, triton):
+    package = open_package(exported.package)
+    engines = {name: kind(package.model) for name, kind in DEPLOYED.items()}
+    engines["triton"] = TritonEngine(triton.url("phantom"), package.models)
     return {**engines, "pytorch": TorchEngine(copy.deepcopy(exported.network))}
 
 
-@pytest.fixture(params=[*DEPLOYED, "pytorch"])
+@pytest.fixture(params=[*DEPLOYED, "triton", "pytorch"])
 def engine(request, opened):
     return opened[request.param]
 
 
-@pytest.fixture(params=list(DEPLOYED))
+@pytest.fixture(params=[*DEPLOYED, "triton"])
 def deployed(request, opened):
     return opened[request.param]
 
@@ -47,10 +50,10 @@ def reference(opened, batch):
 def test_it_is_an_engine_and_says_what_it_runs_on(engine):
     assert isinstance(engine, Engine)
     kind, version = engine.name.split(" ", 1)
-    assert kind in {*DEPLOYED, "pytorch"}
+    assert kind in {*DEPLOYED, "triton", "pytorch"}
     assert version[0].isdigit()
     assert engine.precision == "float32"
-    assert engine.device in {"CPU", "CUDA"}
+    assert engine.device in {"CPU", "CUDA"} or kind == "triton"
     assert engine.preferred_batch >= 1
 
 

@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from pydantic import ConfigDict
 
+import scnas_deploy
 from scnas_deploy.documents import Frozen
 from scnas_deploy.export.package import write_package
 from scnas_deploy.files import sha256_of
+from scnas_deploy.inference.manifest import OUTPUT
 from scnas_deploy.inference.model import Model, load_model
 from scnas_deploy.inference.package import MANIFEST
+
+SHIPPED = Path(scnas_deploy.__file__).parent / "shipped" / "hippocampus.scnas"
 
 
 class EngineFake:
@@ -68,6 +73,15 @@ def rewrite(
     described.update(manifest or {})
     write_package(target, AnyManifest(**described), kept)
     return target
+
+
+def negated(model: bytes) -> bytes:
+    """A network of the same shape that computes something else."""
+    proto = onnx.load_from_string(model)
+    for node in proto.graph.node:
+        node.output[:] = ["inner" if name == OUTPUT else name for name in node.output]
+    proto.graph.node.append(onnx.helper.make_node("Neg", ["inner"], [OUTPUT]))
+    return proto.SerializeToString()
 
 
 @pytest.fixture(scope="session")

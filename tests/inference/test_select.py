@@ -52,9 +52,11 @@ def test_an_engine_that_is_asked_for_is_taken(name, network):
     assert opened.reason == "asked for"
 
 
-@pytest.mark.parametrize("name", ["tensorrt", "", "OpenVINO", "auto "])
+@pytest.mark.parametrize("name", ["abacus", "", "OpenVINO", "auto ", "http://host:8001/model"])
 def test_an_unknown_engine_is_refused_with_the_choices(name, network):
-    with pytest.raises(ConfigError, match="--engine: expected one of auto, openvino, onnxruntime"):
+    with pytest.raises(
+        ConfigError, match="--engine: expected one of auto, openvino, onnxruntime or triton://HOST:PORT/MODEL"
+    ):
         open_engine(network, name)
 
 

@@ -8,6 +8,8 @@ from scnas_deploy.errors import ConfigError, MissingExtraError
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.engines.openvino import OpenVinoEngine
+from scnas_deploy.inference.engines.triton import TritonEngine
+from scnas_deploy.inference.engines.triton_address import FORM, is_triton_address
 from scnas_deploy.inference.manifest import Precision
 
 
@@ -64,15 +66,18 @@ def open_engine(
 
     Args:
         models: The network's ONNX file in each precision that there is.
-        name: One of :data:`ENGINE_NAMES`.
+        name: One of :data:`ENGINE_NAMES`, or a Triton server's address.
         precision: One of the models' precisions, or 'auto': half on a GPU where there is such a model, else float32.
-        num_threads: Threads of one call; None lets the engine choose.
+        num_threads: Threads of one call; None lets the engine choose. A server's are its own matter.
 
     Raises:
         ConfigError: If there is no engine of that name, or it or the package lacks the precision.
         MissingExtraError: If it, or under 'auto' any engine, is not installed.
-        EngineError: If it cannot load the model.
+        EngineError: If it cannot load the model, or the server does not serve it.
     """
+    if is_triton_address(name):
+        served = TritonEngine(name, models, precision=precision)
+        return OpenedEngine(served, served.reason)
     kind, reason = _choose(name)
     chosen = _precision(kind, models, precision)
     return OpenedEngine(kind.open(models[chosen], precision=chosen, num_threads=num_threads), reason)
@@ -91,7 +96,10 @@ def usable_precisions(name: str, models: Mapping[Precision, bytes]) -> tuple[Pre
 def _choose(name: str) -> tuple[EngineKind, str]:
     if name not in ENGINE_NAMES:
         raise ConfigError(
-            "--engine", expected=f"one of {', '.join(ENGINE_NAMES)}", found=repr(name), remedy="Choose one of these"
+            "--engine",
+            expected=f"one of {', '.join(ENGINE_NAMES)} or {FORM}",
+            found=repr(name),
+            remedy="Choose one of these",
         )
     if name != "auto":
         return _KINDS[name], "asked for"

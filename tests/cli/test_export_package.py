@@ -1,0 +1,40 @@
+"""scnas export PACKAGE: what a package alone is made into."""
+
+import subprocess
+import sys
+
+from scnas_deploy.inference.triton_repository import CONFIG
+
+
+def test_a_repository_is_written_once_and_then_left(scnas, exported):
+    first = scnas("export", exported.package, "--triton", "repository").stdout
+    assert "Wrote version 1 of model phantom in repository" in first
+    assert "tritonserver --model-repository repository" in first
+    assert (scnas.folder / "repository" / "phantom" / CONFIG).is_file()
+    assert "holds this network already" in scnas("export", exported.package, "--triton", "repository").stdout
+
+
+def test_under_another_name(scnas, exported):
+    scnas("export", exported.package, "--triton", "repository", "--as", "liver-2")
+    assert (scnas.folder / "repository" / "liver-2" / "1" / "model.onnx").is_file()
+    arguments = ("export", exported.package, "--triton", "repository", "--as", "a/b")
+    assert "letters, digits and" in scnas.refused(*arguments, status=2)
+
+
+def test_a_package_and_nothing_to_make_of_it(scnas, exported):
+    assert "--triton" in scnas.refused("export", exported.package, status=2)
+
+
+def test_what_is_no_package_is_refused(scnas, tmp_path):
+    assert "no such file" in scnas.refused("export", "none.scnas", "--triton", "repository", status=3)
+
+
+def test_pytorch_is_not_imported(tmp_path, exported):
+    code = (
+        "import sys; from scnas_deploy.cli.main import run\n"
+        f"sys.argv = ['scnas', 'export', {str(exported.package)!r}, '--triton', 'repository']\n"
+        "try: run()\nexcept SystemExit as end: assert not end.code, end.code\n"
+        "print([name for name in ('torch', 'monai', 'onnx', 'google.protobuf') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
