@@ -13,6 +13,8 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     ├── ExportError (RuntimeError)
     │   └── ParityError                       an exported network that computes something else
     ├── EngineError (RuntimeError)          an engine that cannot be opened or answers wrongly
+    ├── LedgerError (RuntimeError)          the job ledger cannot be reached or used
+    │   └── StaleLeaseError                   a job that somebody else holds by now
     ├── PeerError (RuntimeError)            a process of several that train together is gone
     ├── OutputError (OSError)               a result that cannot be written
     └── MissingExtraError (ImportError)     exit status 4: an optional dependency is not installed
@@ -97,6 +99,14 @@ class ParityError(ExportError):
 
 class EngineError(ScnasError, RuntimeError):
     """An inference engine cannot be opened, or answers wrongly."""
+
+
+class LedgerError(ScnasError, RuntimeError):
+    """The job ledger cannot be reached, or not be used."""
+
+
+class StaleLeaseError(LedgerError):
+    """A job whose lease has run out and that is somebody else's by now, or finished."""
 
 
 class PeerError(ScnasError, RuntimeError):
