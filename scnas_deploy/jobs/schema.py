@@ -1,8 +1,10 @@
 """The ledger's tables, and opening a database that holds them."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -39,7 +41,8 @@ JOBS: Final = sa.Table(
 )
 
 _WRITES: Final = "scnas_writes"
-_BUSY_MS: Final = 30_000
+_BUSY_SECONDS: Final = 30.0
+_WAL_WAIT_SECONDS: Final = 0.02
 _CONNECT_SECONDS: Final = 10
 _ADVISORY_LOCK: Final = 0x73636E6173  # "scnas": one process at a time makes the tables
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -77,7 +80,7 @@ def translated(url: sa.URL) -> Iterator[None]:
         telling = isinstance(error, _TELLING) or type(error) is sa.exc.DatabaseError
         text = str(error.orig).strip().splitlines()[0] if telling and str(error.orig).strip() else ""
         raise LedgerError(
-            url.render_as_string(hide_password=True),
+            _shown(url),
             expected="a job ledger that answers",
             found=text or type(error.orig).__name__,
             remedy="Check that the database runs, has space and may be written to, then run the command again",
@@ -104,6 +107,10 @@ def _checked(url: str) -> sa.URL:
     return parsed.set(drivername=driver)
 
 
+def _shown(url: sa.URL) -> str:
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
 def _unusable(found: str) -> ConfigError:
     return ConfigError(
         "the ledger",
@@ -115,7 +122,7 @@ def _unusable(found: str) -> ConfigError:
 
 def _engine(url: sa.URL) -> sa.Engine:
     sqlite = url.get_backend_name() == "sqlite"
-    arguments = {"timeout": _BUSY_MS / 1000} if sqlite else {"connect_timeout": _CONNECT_SECONDS}
+    arguments = {"timeout": _BUSY_SECONDS} if sqlite else {"connect_timeout": _CONNECT_SECONDS}
     engine = sa.create_engine(url, pool_pre_ping=not sqlite, hide_parameters=True, connect_args=arguments)
     if sqlite:
         sa.event.listen(engine, "connect", _configure_sqlite)
@@ -123,10 +130,23 @@ def _engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin below, not where the driver thinks they should
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA synchronous=FULL")
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while not _wal(connection, last_try=time.monotonic() > deadline):
+        time.sleep(_WAL_WAIT_SECONDS)
+
+
+def _wal(connection: sqlite3.Connection, *, last_try: bool) -> bool:
+    """Turn on the write-ahead log; of several that do so to a new file at once, SQLite has only one wait."""
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if last_try or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -145,7 +165,7 @@ def _prepare(engine: sa.Engine) -> None:
             connection.execute(_VERSION.insert().values(version=SCHEMA_VERSION))
         elif version != SCHEMA_VERSION:
             raise LedgerError(
-                engine.url.render_as_string(hide_password=True),
+                _shown(engine.url),
                 expected=f"a job ledger of schema {SCHEMA_VERSION}",
                 found=f"schema {version}",
                 remedy="Use the version of scnas-deploy that made it, or another ledger",
