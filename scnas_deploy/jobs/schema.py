@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
@@ -69,6 +70,16 @@ def open_database(url: str) -> sa.Engine:
         engine.dispose()
         raise
     return engine
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether a ledger is a file, which no other machine reaches."""
+    return _checked(url).get_backend_name() == "sqlite"
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a ledger in a file."""
+    return sa.URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 @contextmanager

@@ -219,7 +219,7 @@ def test_claimers_at_the_same_time_never_get_the_same_job(ledger_url):
 
     with ThreadPoolExecutor(3) as pool:
         taken = list(pool.map(take_all, ("a", "b", "c")))
-    assert sorted(sum(taken, [])) == sorted(job.key for job in new_jobs(number))
+    assert sorted(key for keys in taken for key in keys) == sorted(job.key for job in new_jobs(number))
 
 
 def test_without_a_set_clock_leases_run_by_the_clock_on_the_wall(ledger_url):
