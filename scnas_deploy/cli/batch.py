@@ -62,7 +62,6 @@ def batch(
 ) -> None:
     """Segment many studies; after a stop, the same command goes on."""
     from scnas_deploy.jobs.batch import make_batch, take_up
-    from scnas_deploy.jobs.ledger import Ledger
     from scnas_deploy.jobs.manifest import read_manifest
     from scnas_deploy.jobs.schema import sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
@@ -82,8 +81,7 @@ def batch(
     )
     plan, url = make_batch(rows, settings), ledger or sqlite_url(folder / LEDGER)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
-    _prepare(folder)
-    with _starting(orders, ray) as start, Ledger(url) as opened, interrupt_flag() as interrupted:
+    with _starting(orders, ray) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
         take_up(opened, plan, max_attempts=1 + retries)
         _work(opened, plan.queue, _crew(start, workers, opened, interrupted), interrupted)
         summaries = summarize(opened, plan)
@@ -112,25 +110,31 @@ def _prove(package: Path, engine: str, threads: int | None) -> tuple[str, list[s
     return model.package.digest, [label.name for label in model.package.plan.labels]
 
 
-def _prepare(folder: Path) -> None:
+def _ledger(folder: Path, url: str) -> "Ledger":
+    """Open the ledger once the folder of the results, where it may lie, can be written to."""
     from scnas_deploy.files import check_writable, make_folder
+    from scnas_deploy.jobs.ledger import Ledger
 
     make_folder(folder)
     check_writable(folder / SUMMARY)
+    return Ledger(url)
 
 
 @contextmanager
 def _starting(orders: "StudyOrders", ray: str | None) -> Iterator["Start"]:
     """What starts a worker of a name: here, or on a Ray cluster."""
+    from scnas_deploy.jobs.schema import is_local
     from scnas_deploy.jobs.study_worker import ProcessRunner
 
+    local = is_local(orders.ledger_url)
     if ray is None:
         yield lambda name: ProcessRunner(orders.named(name))
         return
     from scnas_deploy.jobs.ray_cluster import RayCluster
 
     with RayCluster(ray) as cluster:
-        cluster.check_ledger(orders.ledger_url)
+        if local:
+            cluster.refuse_local_ledger()
         yield lambda name: cluster.start(orders.named(name))
 
 
@@ -150,12 +154,13 @@ def _work(ledger: "Ledger", queue: str, crew: "Crew", interrupted: threading.Eve
     """Run the crew; progress is that of this call, studies that are done already left out."""
     from scnas_deploy.jobs.crew import work_through
 
-    already: list[int] = []
     with progress("Segmenting studies") as show:
+        before: int | None = None
 
         def report(finished: int, total: int) -> None:
-            already.append(finished)
-            show(finished - already[0], total - already[0])
+            nonlocal before
+            before = finished if before is None else before
+            show(finished - before, total - before)
 
         work_through(ledger, queue, crew, interrupted, report)
 

@@ -5,14 +5,21 @@ done is known by the ledger alone, so that nothing is lost with a node but the l
 """
 
 import os
+import socket
 import threading
 from types import ModuleType
-from typing import Any
+from typing import Any, Final, Self
 
 from scnas_deploy.errors import ConfigError
 from scnas_deploy.extras import require
-from scnas_deploy.jobs.schema import is_sqlite
 from scnas_deploy.jobs.study_worker import StudyOrders, work
+
+_ENVIRONMENT: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_gcs_server_port_wait_time_s": "2",  # tries, of half a minute each, where twenty are the default
+}
+"""What Ray reads when it is imported."""
+_CONNECT_SECONDS: Final = 5.0
 
 
 class RayCluster:
@@ -27,24 +34,24 @@ class RayCluster:
     """
 
     def __init__(self, address: str) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray is imported
+        os.environ.update(_ENVIRONMENT)
         self._ray = require("ray", extra="scale", purpose="--ray")
         _connect(self._ray, address)
 
-    def __enter__(self) -> "RayCluster":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ray.shutdown()
 
-    def check_ledger(self, url: str) -> None:
-        """Refuse a ledger that not all nodes can reach.
+    def refuse_local_ledger(self) -> None:
+        """Refuse a ledger in a file of this machine where there are other machines.
 
         Raises:
-            ConfigError: If it is a file of this machine, and there are other machines.
+            ConfigError: If there are.
         """
         nodes = {node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]}
-        if is_sqlite(url) and nodes - {self._ray.util.get_node_ip_address()}:
+        if nodes - {self._ray.util.get_node_ip_address()}:
             raise ConfigError(
                 "--ledger",
                 expected="a ledger that all nodes of the Ray cluster reach",
@@ -104,18 +111,20 @@ class _StudyActor:
 
 
 def _connect(ray: ModuleType, address: str) -> None:
-    if address == "local":  # to Ray, a cluster of its own that ends with this command
-        raise _no_cluster(address)
     try:
+        if address != "auto":
+            _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError) as error:
-        raise _no_cluster(address) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "--ray",
+            expected="HOST:PORT of a running Ray cluster, or auto",
+            found=f"none that answers at {address!r}",
+            remedy="Start one with `ray start --head`, and add machines with `ray start --address HEAD:6379`",
+        ) from error
 
 
-def _no_cluster(address: str) -> ConfigError:
-    return ConfigError(
-        "--ray",
-        expected="the address of a running Ray cluster, or auto",
-        found=f"none that answers at {address!r}",
-        remedy="Start one with `ray start --head`, and add machines with `ray start --address HEAD:6379`",
-    )
+def _knock(address: str) -> None:
+    """Ask whether anybody is there before Ray does, which would ask for a minute."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()

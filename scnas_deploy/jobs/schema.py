@@ -72,8 +72,13 @@ def open_database(url: str) -> sa.Engine:
     return engine
 
 
-def is_sqlite(url: str) -> bool:
-    """Whether a ledger is a file, which no other machine reaches."""
+def is_local(url: str) -> bool:
+    """Whether a ledger is a file, which no other machine reaches.
+
+    Raises:
+        ConfigError: If it is no ledger's URL; nothing is connected to.
+        MissingExtraError: If PostgreSQL's driver is not installed.
+    """
     return _checked(url).get_backend_name() == "sqlite"
 
 
