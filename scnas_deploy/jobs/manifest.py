@@ -92,7 +92,7 @@ def _row(manifest: Path, folder: Path, number: int, cells: dict[str, str]) -> St
     place = f"{manifest}, line {number}"
     studies = tuple(base / path for name, path in cells.items() if name.startswith(_STUDY))
     name = cells.get("id") or _stem(studies[0])
-    if Path(name).name != name or not name.isprintable():
+    if Path(name).name != name or name in (".", "..") or not name.isprintable():
         raise _refused(place, "an id that can be a file name", "another one", "Change it")
     output = base / cells["output"] if cells.get("output") else folder.resolve() / f"{name}_seg.nii.gz"
     check_result_name(output)

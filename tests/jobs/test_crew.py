@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -18,8 +19,11 @@ from tests.jobs.worker_process import QUEUE, SleepingRunner
 class ProgramRunner:
     """A process that does what a line of Python says."""
 
+    all: ClassVar[list["ProgramRunner"]] = []
+
     def __init__(self, line: str) -> None:
-        self.process = subprocess.Popen([sys.executable, "-S", "-c", line])
+        self.all.append(self)
+        self.process = subprocess.Popen([sys.executable, "-S", "-c", line], stdout=subprocess.PIPE)
 
     def status(self) -> int | None:
         return self.process.poll()
@@ -30,6 +34,14 @@ class ProgramRunner:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+@pytest.fixture(autouse=True)
+def _close_pipes():
+    yield
+    for runner in ProgramRunner.all:
+        runner.process.stdout.close()
+    ProgramRunner.all.clear()
 
 
 def crew_of(lines, clock, settings=None):
@@ -89,12 +101,12 @@ def test_a_worker_that_has_ended_in_order_is_not_replaced(clock):
 
 
 def test_who_does_not_stop_when_asked_to_is_killed():
-    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-    crew, started, _ = crew_of([deaf], time.monotonic, CrewSettings(stop_patience_s=0.2))
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    crew, started, _ = crew_of([deaf], time.monotonic, CrewSettings(stop_patience_s=0.1))
     crew.tend()
-    time.sleep(0.2)
+    assert started[0].process.stdout.readline() == b"deaf\n"
     crew.stop()
-    assert started[0].process.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+    assert started[0].process.returncode == -signal.SIGKILL
 
 
 def kill_while_working(url, num_jobs, kills, *, num_workers=1, for_good=False):
