@@ -63,7 +63,8 @@ def batch(
     """Segment many studies; after a stop, the same command goes on."""
     from scnas_deploy.jobs.batch import make_batch, take_up
     from scnas_deploy.jobs.manifest import read_manifest
-    from scnas_deploy.jobs.schema import sqlite_url
+    from scnas_deploy.jobs.names import end_leases_of_the_gone
+    from scnas_deploy.jobs.schema import is_local, sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
     from scnas_deploy.jobs.study_worker import StudyOrders
     from scnas_deploy.jobs.summary import exit_status, summarize
@@ -73,15 +74,18 @@ def batch(
     started = time.monotonic()
     folder = output or Path(f"{manifest.stem}_seg")
     rows = read_manifest(manifest, folder)
+    url = ledger or sqlite_url(folder / LEDGER)
+    local = is_local(url)
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
     digest, labels = _prove(package, engine, share)
     settings = StudySettings(
         model=package, model_digest=digest, engine=engine, threads=share, mirror=mirror, force=force
     )
-    plan, url = make_batch(rows, settings), ledger or sqlite_url(folder / LEDGER)
+    plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
-    with _starting(orders, ray) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
+    with _starting(orders, ray, local=local) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
+        end_leases_of_the_gone(opened, plan.queue)
         take_up(opened, plan, max_attempts=1 + retries)
         _work(opened, plan.queue, _crew(start, workers, opened, interrupted), interrupted)
         summaries = summarize(opened, plan)
@@ -121,12 +125,10 @@ def _ledger(folder: Path, url: str) -> "Ledger":
 
 
 @contextmanager
-def _starting(orders: "StudyOrders", ray: str | None) -> Iterator["Start"]:
+def _starting(orders: "StudyOrders", ray: str | None, *, local: bool) -> Iterator["Start"]:
     """What starts a worker of a name: here, or on a Ray cluster."""
-    from scnas_deploy.jobs.schema import is_local
     from scnas_deploy.jobs.study_worker import ProcessRunner
 
-    local = is_local(orders.ledger_url)
     if ray is None:
         yield lambda name: ProcessRunner(orders.named(name))
         return

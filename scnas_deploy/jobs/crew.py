@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
-from uuid import uuid4
 
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Clock, Ledger
+from scnas_deploy.jobs.names import new_name
 from scnas_deploy.jobs.patience import patiently
 
 _POLL_S: Final = 0.25
@@ -88,7 +88,7 @@ class Crew:
             if place.runner is not None:
                 self._look_after(place, place.runner)
             if place.runner is None and not place.empty and self._clock() >= place.changed_at:
-                place.name = uuid4().hex
+                place.name = new_name()
                 place.runner, place.changed_at = self._start(place.name), self._clock()
         return not all(place.empty for place in self._places)
 

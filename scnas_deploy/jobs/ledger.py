@@ -186,6 +186,12 @@ class Ledger:
                 found += connection.scalars(sa.select(JOBS.c.result).where(JOBS.c.kind == kind, matches))
         return found
 
+    def workers(self, queue: str) -> set[str]:
+        """Return the names of those who hold the queue's leases."""
+        held = sa.select(JOBS.c.worker).where(JOBS.c.queue == queue, JOBS.c.state == JobState.RUNNING).distinct()
+        with self._reading() as connection:
+            return set(connection.scalars(held))
+
     def counts(self, queue: str) -> dict[JobState, int]:
         """Return how many jobs are in each state; every state is named."""
         counted = (

@@ -23,8 +23,9 @@ class WorkerSettings:
     """Where it takes its jobs."""
     name: str
     """Who it is, different from all other workers of the ledger."""
-    lease_s: float = 30.0
-    """Seconds after which others take over the job of a worker that has vanished."""
+    lease_s: float = 60.0
+    """Seconds after which others take over the job of a worker that has vanished; more than any call into a library
+    lasts that keeps the lease from being renewed."""
     first_wait_s: float = 2.0
     """Seconds before a failed job's second attempt; each further wait is twice as long."""
     longest_wait_s: float = 60.0

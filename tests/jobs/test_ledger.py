@@ -149,6 +149,7 @@ def test_a_job_given_back_is_claimable_at_once_and_has_lost_no_attempt(ledger):
 def test_the_leases_of_a_worker_that_is_gone_end_at_once(ledger):
     ledger.enqueue(QUEUE, new_jobs(2))
     claim(ledger, "gone"), claim(ledger, "here")
+    assert ledger.workers(QUEUE) == {"gone", "here"}
     ledger.end_leases("gone")
     assert claim(ledger, "next").job.key == "job 0"
     assert claim(ledger, "next") is None
