@@ -14,6 +14,8 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     │   └── ParityError                       an exported network that computes something else
     ├── CapacityError (MemoryError)         a study that needs more memory than there is or is allowed
     ├── EngineError (RuntimeError)          an engine that cannot be opened or answers wrongly
+    ├── LedgerError (RuntimeError)          the job ledger cannot be reached or used
+    │   └── StaleLeaseError                   a job that somebody else holds by now
     ├── PeerError (RuntimeError)            a process of several that train together is gone
     ├── OutputError (OSError)               a result that cannot be written
     └── MissingExtraError (ImportError)     exit status 4: an optional dependency is not installed
@@ -102,6 +104,14 @@ class EngineError(ScnasError, RuntimeError):
 
 class CapacityError(ScnasError, MemoryError):
     """A study needs more memory than there is, or than it was allowed."""
+
+
+class LedgerError(ScnasError, RuntimeError):
+    """The job ledger cannot be reached, or not be used."""
+
+
+class StaleLeaseError(LedgerError):
+    """A job whose lease has run out and that is somebody else's by now, or finished."""
 
 
 class PeerError(ScnasError, RuntimeError):

@@ -112,6 +112,12 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def sha256_of_file(path: Path) -> str:
+    """Return the hexadecimal SHA-256 digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def translating(target: Path) -> Iterator[None]:
     """Turn what the operating system says of a failed write into an :class:`~scnas_deploy.errors.OutputError`."""

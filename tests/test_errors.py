@@ -14,12 +14,14 @@ from scnas_deploy.errors import (
     FingerprintError,
     FormatError,
     GeometryError,
+    LedgerError,
     MissingExtraError,
     OutputError,
     PackageError,
     ParityError,
     PeerError,
     ScnasError,
+    StaleLeaseError,
 )
 
 TREE = {
@@ -34,6 +36,8 @@ TREE = {
     ParityError: (1, RuntimeError),
     CapacityError: (1, MemoryError),
     EngineError: (1, RuntimeError),
+    LedgerError: (1, RuntimeError),
+    StaleLeaseError: (1, RuntimeError),
     PeerError: (1, RuntimeError),
     OutputError: (1, OSError),
 }
@@ -67,6 +71,7 @@ def test_the_tree_is_the_documented_one():
     for kind in (FormatError, GeometryError, FingerprintError, PackageError):
         assert kind.__base__ is DataError
     assert ParityError.__base__ is ExportError
+    assert StaleLeaseError.__base__ is LedgerError
     assert not issubclass(ConfigError, DataError)
 
 

@@ -59,10 +59,8 @@ def _plain(title: str) -> Report:
         if not ended and now - last < _PLAIN_INTERVAL_SECONDS:
             return
         last = now
-        left = (now - started) / done * (total - done)
-        sys.stderr.write(
-            f"{title}: {done} of {total}, {now - started:.0f} s, {left:.0f} s left {figures}".rstrip() + "\n"
-        )
+        left = f", {(now - started) / done * (total - done):.0f} s left" if done else ""
+        sys.stderr.write(f"{title}: {done} of {total}, {now - started:.0f} s{left} {figures}".rstrip() + "\n")
 
     return report
 

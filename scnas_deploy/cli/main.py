@@ -7,6 +7,7 @@ import typer
 
 from scnas_deploy.cli import (
     baseline,
+    batch,
     bench,
     cross_validate,
     doctor,
@@ -42,6 +43,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("cross-validate")(cross_validate.cross_validate)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
+app.command("batch")(batch.batch)
 app.command("bench")(bench.bench)
 app.command("draw")(draw.draw)
 app.add_typer(models.app, name="models")

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, distributed
 
 from scnas_deploy.errors import ConfigError, PeerError
+from scnas_deploy.process import num_cores
 
 _TORCHRUN: Final = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 _PATIENCE: Final = timedelta(hours=2)
@@ -180,11 +181,6 @@ def _share_machine(local_rank: int, local_size: int) -> None:
         torch.cuda.set_device(local_rank)
     else:
         torch.set_num_threads(max(1, num_cores() // local_size))
-
-
-def num_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def end_with_parent() -> None:

@@ -1,15 +1,12 @@
 """The loop under search and training: steps, epochs, checkpoints, exact resume, and a clean stop on a signal."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from scnas_deploy.errors import ConfigError
+from scnas_deploy.process import interrupt_flag
 from scnas_deploy.training.checkpoint import State, load_checkpoint, save_checkpoint
 from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.memory import keep_freed_memory, peak_bytes
@@ -138,24 +135,3 @@ class Loop:
         progress = state["loop"]
         self._step, self._loss_sum, self._seconds = progress["step"], progress["loss_sum"], progress["seconds"]
         self._task.restore(state["task"])
-
-
-@contextmanager
-def interrupt_flag() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, so that a step is never cut in two; the second one interrupts."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-
-    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-
-    previous = {number: signal.signal(number, on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield flag
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,0 +1,156 @@
+"""Several workers, replaced when they are lost."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from scnas_deploy.jobs.job import JobState
+from scnas_deploy.jobs.ledger import Clock, Ledger
+from scnas_deploy.jobs.names import new_name
+from scnas_deploy.jobs.patience import patiently
+
+_POLL_S: Final = 0.25
+
+
+class Runner(Protocol):
+    """A worker that was started somewhere else: in a process of this machine, or on another one."""
+
+    def status(self) -> int | None:
+        """None while it runs, 0 when it has ended in order, anything else when it was lost."""
+
+    def ask_to_stop(self) -> None:
+        """Have it give back its job and end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+Start = Callable[[str], Runner]
+"""Starts a worker of that name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CrewSettings:
+    """How many workers there are, and how often they are replaced."""
+
+    num_workers: int = 1
+    max_replacements: int = 10
+    """Losses of one place, in a row, after which it stays empty."""
+    first_wait_s: float = 1.0
+    """Seconds before the first replacement; each further wait is twice as long."""
+    longest_wait_s: float = 60.0
+    """Where the waits stop growing."""
+    proven_after_s: float = 600.0
+    """A worker that has lived so long was no failed start; losses are counted anew."""
+    stop_patience_s: float = 60.0
+    """Seconds that workers have for the end of a patch before they are killed."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where one worker stands."""
+
+    runner: Runner | None = None
+    name: str = ""
+    num_losses: int = 0
+    changed_at: float = float("-inf")
+    """When its worker was started, or may be."""
+    empty: bool = False
+    """No worker will stand there any more."""
+
+
+class Crew:
+    """Keeps a number of workers at work.
+
+    Args:
+        start: Starts one.
+        settings: See there.
+        on_loss: Told the name of a worker that was lost, its status, and the seconds until it is replaced or None.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        settings: CrewSettings,
+        on_loss: Callable[[str, int, float | None], None],
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._start, self._settings, self._on_loss, self._clock = start, settings, on_loss, clock
+        self._places = [_Place() for _ in range(settings.num_workers)]
+
+    def tend(self) -> bool:
+        """Start who is to be started; whether any worker is there or will be."""
+        for place in self._places:
+            if place.runner is not None:
+                self._look_after(place, place.runner)
+            if place.runner is None and not place.empty and self._clock() >= place.changed_at:
+                place.name = new_name()
+                place.runner, place.changed_at = self._start(place.name), self._clock()
+        return not all(place.empty for place in self._places)
+
+    def stop(self) -> None:
+        """Have all workers end: in order, or by force where they take too long."""
+        runners = [place.runner for place in self._places if place.runner is not None]
+        for runner in runners:
+            runner.ask_to_stop()
+        deadline = self._clock() + self._settings.stop_patience_s
+        while any(runner.status() is None for runner in runners) and self._clock() < deadline:
+            time.sleep(_POLL_S / 5)
+        self.kill()
+
+    def kill(self) -> None:
+        """End all workers at once."""
+        for place in self._places:
+            if place.runner is not None and place.runner.status() is None:
+                place.runner.kill()
+            place.runner, place.empty = None, True
+
+    def _look_after(self, place: _Place, runner: Runner) -> None:
+        status = runner.status()
+        if status is None:
+            return
+        place.runner = None
+        if status == 0:
+            place.empty = True
+            return
+        wait_s = self._wait_s(place)
+        place.empty = wait_s is None
+        place.changed_at = self._clock() + (wait_s or 0.0)
+        self._on_loss(place.name, status, wait_s)
+
+    def _wait_s(self, place: _Place) -> float | None:
+        settings = self._settings
+        proven = self._clock() - place.changed_at >= settings.proven_after_s
+        place.num_losses = 1 if proven else place.num_losses + 1
+        if place.num_losses > settings.max_replacements:
+            return None
+        return float(min(settings.longest_wait_s, settings.first_wait_s * 2 ** (place.num_losses - 1)))
+
+
+def work_through(
+    ledger: Ledger, queue: str, crew: Crew, interrupted: threading.Event, progress: Callable[[int, int], None]
+) -> None:
+    """Have a crew work until all jobs of a queue are finished, no worker is left, or someone interrupts.
+
+    Args:
+        ledger: Says what is finished.
+        queue: The crew's queue.
+        crew: Is stopped in any case.
+        interrupted: Ends the work.
+        progress: Told jobs finished and in all.
+    """
+    try:
+        while not interrupted.is_set():
+            counts = patiently(lambda: ledger.counts(queue), interrupted)
+            unfinished = counts[JobState.QUEUED] + counts[JobState.RUNNING]
+            progress(sum(counts.values()) - unfinished, sum(counts.values()))
+            if not unfinished or not crew.tend():
+                break
+            interrupted.wait(_POLL_S)
+        crew.stop()
+    finally:
+        crew.kill()

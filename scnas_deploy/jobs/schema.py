@@ -1,0 +1,188 @@
+"""The ledger's tables, and opening a database that holds them."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from scnas_deploy.errors import ConfigError, LedgerError
+from scnas_deploy.extras import check_installed
+
+SCHEMA_VERSION: Final = 1
+
+_TABLES: Final = sa.MetaData()
+_VERSION: Final = sa.Table("scnas_ledger", _TABLES, sa.Column("version", sa.Integer, primary_key=True))
+_BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts by itself in its INTEGER only
+JOBS: Final = sa.Table(
+    "scnas_jobs",
+    _TABLES,
+    sa.Column("id", _BIG, primary_key=True, autoincrement=True),
+    sa.Column("queue", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False, index=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("given_back", sa.Integer, nullable=False),
+    sa.Column("max_attempts", sa.Integer, nullable=False),
+    sa.Column("run_at", sa.Double, nullable=False),  # seconds since 1970, as all times here
+    sa.Column("lease_until", sa.Double),
+    sa.Column("worker", sa.String),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("error", sa.String),
+    sa.Column("enqueued_at", sa.Double, nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.UniqueConstraint("queue", "key", name="scnas_jobs_once"),
+    sa.Index("scnas_jobs_ready", "queue", "state", sa.desc("priority"), "id"),
+)
+
+_WRITES: Final = "scnas_writes"
+_BUSY_SECONDS: Final = 30.0
+_WAL_WAIT_SECONDS: Final = 0.02
+_CONNECT_SECONDS: Final = 10
+_ADVISORY_LOCK: Final = 0x73636E6173  # "scnas": one process at a time makes the tables
+_DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_TELLING: Final = (sa.exc.OperationalError, sa.exc.InternalError)
+"""Errors of the database itself, whose messages hold no values."""
+
+
+def open_database(url: str) -> sa.Engine:
+    """Connect to a ledger, and make its tables where there are none.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
+
+    Raises:
+        ConfigError: If that is neither.
+        MissingExtraError: If PostgreSQL's driver is not installed.
+        LedgerError: If the database cannot be reached, or was made by another version.
+    """
+    engine = _engine(_checked(url))
+    try:
+        with translated(engine.url):
+            _prepare(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def is_local(url: str) -> bool:
+    """Whether a ledger is a file, which no other machine reaches.
+
+    Raises:
+        ConfigError: If it is no ledger's URL; nothing is connected to.
+        MissingExtraError: If PostgreSQL's driver is not installed.
+    """
+    return _checked(url).get_backend_name() == "sqlite"
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a ledger in a file."""
+    return sa.URL.create("sqlite", database=str(path.resolve())).render_as_string()
+
+
+@contextmanager
+def translated(url: sa.URL) -> Iterator[None]:
+    """Turn the driver's errors into ours, without the values it was given."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        telling = isinstance(error, _TELLING) or type(error) is sa.exc.DatabaseError
+        text = str(error.orig).strip().splitlines()[0] if telling and str(error.orig).strip() else ""
+        raise LedgerError(
+            _shown(url),
+            expected="a job ledger that answers",
+            found=text or type(error.orig).__name__,
+            remedy="Check that the database runs, has space and may be written to, then run the command again",
+        ) from error
+
+
+def writing(engine: sa.Engine) -> sa.Engine:
+    """The same database for transactions that write: SQLite locks it at their beginning instead of half-way."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _checked(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise _unusable("something else") from error
+    driver = _DRIVERS.get(parsed.drivername.split("+")[0])
+    if driver is None:
+        raise _unusable(f"{parsed.drivername}://")
+    if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
+        raise _unusable("a SQLite URL without a file")
+    if driver.startswith("postgresql"):
+        check_installed("psycopg", extra="scale", purpose="a job ledger on PostgreSQL")
+    return parsed.set(drivername=driver)
+
+
+def _shown(url: sa.URL) -> str:
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
+def _unusable(found: str) -> ConfigError:
+    return ConfigError(
+        "the ledger",
+        expected="sqlite:///FILE or postgresql://USER@HOST/DATABASE",
+        found=found,
+        remedy="Correct the ledger's URL",
+    )
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    sqlite = url.get_backend_name() == "sqlite"
+    arguments = {"timeout": _BUSY_SECONDS} if sqlite else {"connect_timeout": _CONNECT_SECONDS}
+    engine = sa.create_engine(url, pool_pre_ping=not sqlite, hide_parameters=True, connect_args=arguments)
+    if sqlite:
+        sa.event.listen(engine, "connect", _configure_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin below, not where the driver thinks they should
+    connection.execute("PRAGMA synchronous=FULL")
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while not _wal(connection, last_try=time.monotonic() > deadline):
+        time.sleep(_WAL_WAIT_SECONDS)
+
+
+def _wal(connection: sqlite3.Connection, *, last_try: bool) -> bool:
+    """Turn on the write-ahead log; of several that do so to a new file at once, SQLite has only one wait."""
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if last_try or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare(engine: sa.Engine) -> None:
+    with writing(engine).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+        _VERSION.create(connection, checkfirst=True)
+        version = connection.scalar(sa.select(_VERSION.c.version))
+        if version is None:
+            _TABLES.create_all(connection)
+            connection.execute(_VERSION.insert().values(version=SCHEMA_VERSION))
+        elif version != SCHEMA_VERSION:
+            raise LedgerError(
+                _shown(engine.url),
+                expected=f"a job ledger of schema {SCHEMA_VERSION}",
+                found=f"schema {version}",
+                remedy="Use the version of scnas-deploy that made it, or another ledger",
+            )
