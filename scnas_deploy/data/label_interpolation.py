@@ -15,7 +15,9 @@ import numpy as np
 from scnas_deploy.data.planes import outer_axis, outer_first, parts
 
 _PART_VOXELS = 2**16
-_PART_CORNERS = 2**12
+_PART_PLACES = 2**12
+_BYTES_A_PLACE = 700
+"""64 float64 products of a share and whether two corners carry one label, 64 such answers, and what leads to them."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,7 +60,7 @@ def strongest_labels_bytes(plane_voxels: int, itemsize: int) -> int:
         plane_voxels: Of an old plane across the slowest axis.
         itemsize: Bytes a label.
     """
-    return plane_voxels * (2 * itemsize + 4) + _PART_VOXELS * (itemsize + 10) + _PART_CORNERS * 700
+    return plane_voxels * (2 * itemsize + 4) + _PART_VOXELS * (itemsize + 10) + _PART_PLACES * _BYTES_A_PLACE
 
 
 def _neighbours(positions_U: np.ndarray, size: int) -> _Neighbours:
@@ -97,7 +99,7 @@ def _fill(
     """Fill the new planes that lie between two old ones."""
     out_UVW[:] = pair_2YZ[0][down.lower_U][:, across.lower_U]
     mixed = np.flatnonzero(mixed_YZ[down.lower_U][:, across.lower_U])
-    for part in parts(len(mixed), _PART_CORNERS):
+    for part in parts(len(mixed), _PART_PLACES):
         v, w = np.divmod(mixed[part], out_UVW.shape[2])
         lines, columns = np.stack([down.lower_U[v], down.upper_U[v]]), np.stack([across.lower_U[w], across.upper_U[w]])
         corners_8N = pair_2YZ.reshape(2, -1).take(lines[:, None] * pair_2YZ.shape[2] + columns, axis=1).reshape(8, -1)

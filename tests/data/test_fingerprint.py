@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scnas_deploy.data.fingerprint import measure_case, nonzero_box, summarise
 from scnas_deploy.data.volume import Volume
 from tests.data.drawing import ORIENTATIONS, noise, oblique_affine, stored_as
+from tests.data.memory import peak_bytes
 
 SPACING_MM = (0.5, 1.0, 3.0)
 SHAPE = (20, 16, 12)
@@ -116,3 +117,10 @@ def test_the_box_holds_every_non_zero_voxel_and_touches_one_on_each_side(shape, 
 
 def test_the_box_of_an_image_of_zeros_is_the_whole_image():
     assert nonzero_box(np.zeros((2, 3, 4, 5))) == (slice(0, 3), slice(0, 4), slice(0, 5))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_looking_for_the_box_copies_nothing(order):
+    image = np.zeros((1, 90, 80, 70), np.int16, order=order)
+    image[0, 40, 41, 42] = 1
+    assert peak_bytes(lambda: nonzero_box(image)) < image.nbytes / 5

@@ -32,6 +32,7 @@ def test_backward_undoes_forward(codes):
     mapping = axis_mapping(volume.affine_ras)
     np.testing.assert_array_equal(mapping.backward(mapping.forward(volume.data)), volume.data)
     np.testing.assert_array_equal(mapping.backward(mapping.forward(volume.data[0])), volume.data[0])
+    assert mapping.backward_shape(mapping.forward(volume.data[0]).shape) == volume.shape
 
 
 def test_a_ras_study_is_left_alone():
