@@ -7,6 +7,7 @@ with scaled columns. Images come out as SimpleITK's B-spline interpolation has t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -20,6 +21,9 @@ from scnas_deploy.types import AffineRAS, ImageCUVW, LabelsUVW, LabelsXYZ, Shape
 _SAME_SPACING = 1e-3
 _ANISOTROPIC = 3.0
 _FEWEST_CUBIC = 4
+
+_Weights = Callable[[np.ndarray, int], AxisWeights]
+"""Given the centres of new voxels, in old voxels from the first one's centre, and the number of old voxels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +128,20 @@ def as_float32(voxels: np.ndarray) -> np.ndarray:
     return voxels.astype(np.float32)
 
 
-def _axes(weights: Callable[[np.ndarray, int], AxisWeights], source: Grid, target: Grid) -> Axes:
+def _axes(weights: _Weights, source: Grid, target: Grid) -> Axes:
+    sizes, spacings = (
+        zip(source.shape, target.shape, strict=True),
+        zip(source.spacing_mm, target.spacing_mm, strict=True),
+    )
     x, y, z = (
-        weights(positions, size) for positions, size in zip(_positions(source, target), source.shape, strict=True)
+        _axis(weights, size, new_size, new / old) for (size, new_size), (old, new) in zip(sizes, spacings, strict=True)
     )
     return x, y, z
 
 
-def _positions(source: Grid, target: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres of the target's voxels along each axis, in source voxels from the first one's centre."""
-    x, y, z = (
-        (size - 1) / 2 + (np.arange(new_size) - (new_size - 1) / 2) * (new / old)
-        for size, new_size, old, new in zip(
-            source.shape, target.shape, source.spacing_mm, target.spacing_mm, strict=True
-        )
-    )
-    return x, y, z
+@lru_cache(maxsize=64)  # a study asks for each axis several times, and the next study is often alike
+def _axis(weights: _Weights, size: int, new_size: int, step: float) -> AxisWeights:
+    """Weights of voxels whose centres lie ``step`` old voxels apart, both grids centred on one point."""
+    if (new_size, step) == (size, 1):
+        return AxisWeights(np.eye(size, dtype=np.float32))
+    return weights((size - 1) / 2 + (np.arange(new_size) - (new_size - 1) / 2) * step, size)
