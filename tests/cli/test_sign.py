@@ -1,6 +1,9 @@
 """Whom a model comes from, from the command line."""
 
+import contextlib
 import json
+import os
+import pty
 import shutil
 
 import pytest
@@ -90,6 +93,35 @@ def test_a_protected_key_needs_its_passphrase(alice, exported, monkeypatch):
     monkeypatch.delenv("SCNAS_KEY_PASSWORD")
     assert "Set SCNAS_KEY_PASSWORD" in alice.refused(*call, status=2)
     assert not (alice.folder / "q.scnas").exists()
+
+
+def at_a_terminal(scnas: CommandLine, call: list[str], answers: list[str]) -> int:
+    """Run scnas at a terminal of its own and answer what it asks; its exit status."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(scnas.folder)
+        os.execv(scnas.program, [str(scnas.program), *call])
+    for answer in answers:
+        said = b""
+        while b": " not in said:
+            said += os.read(terminal, 1000)
+        os.write(terminal, answer.encode() + b"\n")
+    with contextlib.suppress(OSError):  # the terminal is gone
+        while os.read(terminal, 1000):
+            pass
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the process becomes another program at once
+def test_at_a_terminal_the_passphrase_is_asked_for(alice, exported):
+    call = ["sign", str(exported.package), "--key", "safe.pem", "-o", "p.scnas"]
+    assert at_a_terminal(alice, ["sign", "--new-key", "safe.pem", "--passphrase"], ["sesame", "sesame"]) == 0
+    assert b"ENCRYPTED" in (alice.folder / "safe.pem").read_bytes()
+    assert at_a_terminal(alice, call, ["barley"]) == 2
+    assert at_a_terminal(alice, call, ["sesame"]) == 0
+    assert (alice.folder / "p.scnas").is_file()
 
 
 WRONG_CALLS = [
