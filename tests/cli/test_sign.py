@@ -1,43 +1,66 @@
 """Whom a model comes from, from the command line."""
 
+import contextlib
 import json
 import os
+import pty
 import shutil
-import subprocess
 
 import pytest
 
 from scnas_deploy.inference.package import open_package
 from tests.cli.conftest import CommandLine
+from tests.in_process import scnas_here
+
+
+class CommandLineHere(CommandLine):
+    """Runs scnas in this process."""
+
+    def __call__(self, *arguments, status=0):
+        result = scnas_here(self.folder, *arguments, environment={"SCNAS_MODELS": str(self.models)})
+        assert result.returncode == status, result.stderr
+        return result
+
+
+def trust_alice(scnas, monkeypatch) -> None:
+    """Make a key, alice.pem, that this machine trusts."""
+    keys = scnas.folder.parent / "keys"
+    keys.mkdir()
+    monkeypatch.setenv("SCNAS_TRUSTED_KEYS", str(keys))
+    monkeypatch.delenv("SCNAS_KEY_PASSWORD", raising=False)
+    scnas("sign", "--new-key", "alice.pem")
+    shutil.move(scnas.folder / "alice.pub.pem", keys)
 
 
 @pytest.fixture
-def alice(scnas, tmp_path, monkeypatch) -> CommandLine:
-    """Has a key, alice.pem, that this machine trusts, and an unsigned package."""
-    monkeypatch.setenv("SCNAS_TRUSTED_KEYS", str(tmp_path / "keys"))
-    monkeypatch.delenv("SCNAS_KEY_PASSWORD", raising=False)
-    (tmp_path / "keys").mkdir()
-    scnas("sign", "--new-key", "alice.pem")
-    shutil.move(scnas.folder / "alice.pub.pem", tmp_path / "keys")
-    return scnas
+def alice(scnas, monkeypatch) -> CommandLine:
+    here = CommandLineHere(scnas.folder, scnas.models)
+    trust_alice(here, monkeypatch)
+    return here
 
 
-def test_from_a_new_key_to_a_study_that_insists_on_it(alice, exported, study, tmp_path):
-    shutil.copy(exported.package, alice.folder / "p.scnas")
-    refused = alice.refused("segment", study, "-m", "p.scnas", "--require-signature", status=3)
+def test_from_a_new_key_to_a_study_that_insists_on_it(scnas, exported, study, monkeypatch):
+    trust_alice(scnas, monkeypatch)
+    shutil.copy(exported.package, scnas.folder / "p.scnas")
+    refused = scnas.refused("segment", study, "-m", "p.scnas", "--require-signature", status=3)
     assert "a trusted key (alice), found no signature" in refused
-    assert "Signed p.scnas with key" in alice("sign", "p.scnas", "--key", "alice.pem").stdout
-    assert "p.scnas: whole, and signed by alice (" in alice("sign", "--verify", "p.scnas").stdout
-    alice("models", "install", "p.scnas", "--require-signature")
-    assert "signed by alice" in json.loads(alice("models", "--json").stdout)["signed"]["phantom"]
-    result = alice("segment", study, "--require-signature", "--json")
+    assert "Signed p.scnas with key" in scnas("sign", "p.scnas", "--key", "alice.pem").stdout
+    result = scnas("segment", study, "-m", "p.scnas", "--require-signature", "--json")
     assert "Model 'phantom', signed by alice (" in result.stderr
     written = json.loads(result.stdout)
     assert written["model_signed_by"] == "alice"
     assert written["model_digest"] == open_package(exported.package).digest
 
 
-def test_a_signature_by_a_stranger_is_said_and_where_one_is_required_refused(alice, exported, study, tmp_path):
+def test_a_signed_package_is_verified_installed_and_listed(alice, exported):
+    alice("sign", exported.package, "--key", "alice.pem", "-o", "p.scnas")
+    assert "p.scnas: whole, and signed by alice (" in alice("sign", "--verify", "p.scnas").stdout
+    assert ", signed by alice (" in alice("models", "install", "p.scnas", "--require-signature").stdout
+    assert "signed by alice" in json.loads(alice("models", "--json").stdout)["signed"]["phantom"]
+    assert str(alice.folder.parent / "keys") in alice("doctor").stdout
+
+
+def test_a_signature_by_a_stranger_is_said_and_where_one_is_required_refused(alice, exported, study):
     alice("sign", "--new-key", "mallory.pem")
     alice("sign", exported.package, "--key", "mallory.pem", "-o", "p.scnas")
     for command in (["sign", "--verify"], ["models", "install", "--require-signature"]):
@@ -48,7 +71,7 @@ def test_a_signature_by_a_stranger_is_said_and_where_one_is_required_refused(ali
     assert "a key that is not trusted" in alice("segment", study).stderr
 
 
-def test_a_model_with_a_wrong_signature_is_listed_as_refused(alice, exported, tmp_path):
+def test_a_model_with_a_wrong_signature_is_listed_as_refused(alice, exported):
     alice("sign", exported.package, "--key", "alice.pem", "-o", "p.scnas")
     alice("models", "install", "p.scnas")
     (alice.models / "other.scnas").write_bytes(b"damaged")
@@ -68,16 +91,37 @@ def test_a_protected_key_needs_its_passphrase(alice, exported, monkeypatch):
     call = ["sign", exported.package, "--key", "safe.pem", "-o", "q.scnas"]
     assert "expected the key's passphrase" in alice.refused(*call, status=2)
     monkeypatch.delenv("SCNAS_KEY_PASSWORD")
-    without_terminal = subprocess.run(
-        [alice.program, *call],
-        cwd=alice.folder,
-        env=os.environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    assert (without_terminal.returncode, "Set SCNAS_KEY_PASSWORD" in without_terminal.stderr) == (2, True)
+    assert "Set SCNAS_KEY_PASSWORD" in alice.refused(*call, status=2)
     assert not (alice.folder / "q.scnas").exists()
+
+
+def at_a_terminal(scnas: CommandLine, call: list[str], answers: list[str]) -> int:
+    """Run scnas at a terminal of its own and answer what it asks; its exit status."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(scnas.folder)
+        os.execv(scnas.program, [str(scnas.program), *call])
+    for answer in answers:
+        said = b""
+        while b": " not in said:
+            said += os.read(terminal, 1000)
+        os.write(terminal, answer.encode() + b"\n")
+    with contextlib.suppress(OSError):  # the terminal is gone
+        while os.read(terminal, 1000):
+            pass
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the process becomes another program at once
+def test_at_a_terminal_the_passphrase_is_asked_for(alice, exported):
+    call = ["sign", str(exported.package), "--key", "safe.pem", "-o", "p.scnas"]
+    assert at_a_terminal(alice, ["sign", "--new-key", "safe.pem", "--passphrase"], ["sesame", "sesame"]) == 0
+    assert b"ENCRYPTED" in (alice.folder / "safe.pem").read_bytes()
+    assert at_a_terminal(alice, call, ["barley"]) == 2
+    assert at_a_terminal(alice, call, ["sesame"]) == 0
+    assert (alice.folder / "p.scnas").is_file()
 
 
 WRONG_CALLS = [
@@ -92,14 +136,7 @@ WRONG_CALLS = [
 ]
 
 
-def test_a_call_that_says_two_things_or_nothing_is_refused(monkeypatch, capsys, tmp_path):
-    from scnas_deploy.cli.main import run
-
-    monkeypatch.chdir(tmp_path)
-    for arguments in WRONG_CALLS:
-        monkeypatch.setattr("sys.argv", ["scnas", "sign", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            run()
-        assert ended.value.code == 2
-        assert "expected PACKAGE --key KEY, PACKAGE --verify, or --new-key KEY" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("arguments", WRONG_CALLS)
+def test_a_call_that_says_two_things_or_nothing_is_refused(arguments, alice):
+    message = alice.refused("sign", *arguments, status=2)
+    assert "expected PACKAGE --key KEY, PACKAGE --verify, or --new-key KEY" in message

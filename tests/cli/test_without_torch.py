@@ -9,6 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from scnas_deploy.export.signing import sign_package
+from scnas_deploy.inference.keys import read_private_key, write_key_pair
 from tests.cli.conftest import CommandLine
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +52,18 @@ def test_it_segments_to_the_same_labels(without_torch, with_model, study):
     )
     assert first.any()
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_signature_that_is_to_be_checked_names_what_to_install(without_torch, exported, study, tmp_path, monkeypatch):
+    key = write_key_pair(tmp_path / "alice.pem")
+    (tmp_path / "keys").mkdir()
+    monkeypatch.setenv("SCNAS_TRUSTED_KEYS", str(tmp_path / "keys"))
+    signature = sign_package(exported.package, read_private_key(tmp_path / "alice.pem", str), tmp_path / "p.scnas")
+    assert signature.key == key.fingerprint
+    without_torch("segment", study, "-m", tmp_path / "p.scnas")  # nobody is trusted: there is nothing to check
+    (tmp_path / "alice.pub.pem").rename(tmp_path / "keys" / "alice.pem")
+    message = without_torch.refused("segment", study, "-m", tmp_path / "p.scnas", "-o", "other.nii", status=4)
+    assert "pip install 'scnas-deploy[sign]'" in message
 
 
 def test_it_evaluates_a_package(without_torch, phantom_dataset):
