@@ -144,4 +144,19 @@ def _axis(weights: _Weights, size: int, new_size: int, step: float) -> AxisWeigh
     """Weights of voxels whose centres lie ``step`` old voxels apart, both grids centred on one point."""
     if (new_size, step) == (size, 1):
         return AxisWeights(np.eye(size, dtype=np.float32))
-    return weights((size - 1) / 2 + (np.arange(new_size) - (new_size - 1) / 2) * step, size)
+    return weights(_centres(size, new_size, step), size)
+
+
+def _positions(source: Grid, target: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres of the target's voxels along each axis, in source voxels from the first one's centre."""
+    spacings = zip(source.spacing_mm, target.spacing_mm, strict=True)
+    x, y, z = (
+        _centres(size, new_size, new / old)
+        for size, new_size, (old, new) in zip(source.shape, target.shape, spacings, strict=True)
+    )
+    return x, y, z
+
+
+def _centres(size: int, new_size: int, step: float) -> np.ndarray:
+    centres: np.ndarray = (size - 1) / 2 + (np.arange(new_size) - (new_size - 1) / 2) * step
+    return centres
