@@ -3,6 +3,7 @@
 import numpy as np
 
 from scnas_deploy.data.orientation import to_ras
+from scnas_deploy.data.percentiles import percentiles
 from scnas_deploy.data.plan import Plan, Range
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.types import Spacing
@@ -35,7 +36,7 @@ def _outside(what: str, values: Spacing, allowed: tuple[Range, Range, Range]) ->
 
 
 def _intensity(name: str, data: np.ndarray, allowed: Range | None) -> list[str]:
-    low, high = np.percentile(data, (0.5, 99.5))
+    low, high = percentiles(data, (0.5, 99.5))
     if data.min() == data.max():
         return [f"channel {name} is the constant {data.flat[0]:g}"]
     if allowed is not None and not (allowed[0] <= low and high <= allowed[1]):
