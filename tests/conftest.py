@@ -103,6 +103,7 @@ def exported(
     from scnas_deploy.data.check import load_case
     from scnas_deploy.data.preprocess import prepare
     from scnas_deploy.export.package import Description, export_package
+    from scnas_deploy.export.parity import RealPatches
     from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
     from scnas_deploy.training.run import at_width, build_network
 
@@ -121,7 +122,8 @@ def exported(
     with FileLock(target.with_suffix(".lock")):
         if not target.exists():
             genotype = at_width(varied_genotype, 4, phantom_plan)
-            export_package(network, genotype, phantom_plan, patches, description, target)
+            real = [RealPatches(patches_BCXYZ) for patches_BCXYZ in patches]
+            export_package(network, genotype, phantom_plan, real, description, target)
     return ExportedPhantom(target, network, patches)
 
 

@@ -16,7 +16,20 @@ from scnas_deploy.errors import ExportError
 from scnas_deploy.extras import require
 
 _HALF: Final = frozenset(
-    ("Conv", "ConvTranspose", "LeakyRelu", "Relu", "Elu", "Sigmoid", "Add", "Mul", "Concat", "Split", "MaxPool", "Resize")
+    (
+        "Conv",
+        "ConvTranspose",
+        "LeakyRelu",
+        "Relu",
+        "Elu",
+        "Sigmoid",
+        "Add",
+        "Mul",
+        "Concat",
+        "Split",
+        "MaxPool",
+        "Resize",
+    )
 )
 """Products, and what moves, adds or interpolates their results without summing over many voxels."""
 _FEW_INPUTS: Final = {"Resize": 1}
@@ -114,7 +127,11 @@ class _Halved:
     def _replace(self) -> None:
         used = {name for node in self._nodes for name in node.input}
         weights = [weight for name, weight in self._weights.items() if name in used]
-        for old, new in ((self._graph.node, self._nodes), (self._graph.initializer, weights), (self._graph.value_info, [])):
+        for old, new in (
+            (self._graph.node, self._nodes),
+            (self._graph.initializer, weights),
+            (self._graph.value_info, []),
+        ):
             copies = [type(item).FromString(item.SerializeToString()) for item in new]
             del old[:]
             old.extend(copies)
