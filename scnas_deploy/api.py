@@ -43,7 +43,7 @@ def load_model(
         require_signature: Refuse a package without a valid signature by a trusted key.
 
     Raises:
-        ConfigError: If there is no such model, engine or folder of keys, or the engine or the model lacks the precision.
+        ConfigError: If there is no such model, engine or folder of keys, or no such precision with them.
         PackageError: If the package must not be trusted.
         EngineError: If the engine cannot load the network or answers wrongly.
     """

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from scnas_deploy.errors import ExportError
-from scnas_deploy.export.onnx import INPUT
 from scnas_deploy.extras import require
+from scnas_deploy.inference.manifest import INPUT
 from scnas_deploy.types import PatchesBCXYZ
 
 

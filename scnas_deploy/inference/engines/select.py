@@ -68,7 +68,7 @@ def open_engine(
 
     Args:
         models: The network's ONNX file in each precision that there is.
-        name: One of :data:`ENGINE_NAMES`, or a Triton server's address; 'auto' takes the fastest that runs the precision.
+        name: One of :data:`ENGINE_NAMES`, or a Triton server's address. 'auto' is the fastest that runs the precision.
         precision: One of the models' precisions, or 'auto': half on a GPU where there is such a model, else float32.
         num_threads: Threads of one call; None lets the engine choose. A server's are its own matter.
 
