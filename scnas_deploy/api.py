@@ -27,6 +27,7 @@ def load_model(
     model: Path | str | None = None,
     *,
     engine: str = "auto",
+    precision: str = "auto",
     num_threads: int | None = None,
     trusted_keys: Path | str | None = None,
     require_signature: bool = False,
@@ -36,12 +37,13 @@ def load_model(
     Args:
         model: A package file, the name of an installed model, or None for the default one.
         engine: 'auto', 'openvino', 'onnxruntime' or 'triton://HOST:PORT/MODEL'.
+        precision: 'auto', 'float32', 'float16' or 'int8', if the package has it; 'auto' is float32 on a CPU.
         num_threads: Threads of the engine; None lets it choose.
         trusted_keys: A folder of public keys; None for the user's own, as on the command line.
         require_signature: Refuse a package without a valid signature by a trusted key.
 
     Raises:
-        ConfigError: If there is no such model, engine or folder of keys.
+        ConfigError: If there is no such model, engine or folder of keys, or no such precision with them.
         PackageError: If the package must not be trusted.
         EngineError: If the engine cannot load the network or answers wrongly.
     """
@@ -51,7 +53,7 @@ def load_model(
         if trusted_keys is None
         else Trust(folder=Path(trusted_keys), required=require_signature)
     )
-    return open_model(path, engine=engine, num_threads=num_threads, trust=trust)
+    return open_model(path, engine=engine, precision=precision, num_threads=num_threads, trust=trust)
 
 
 def segment(

@@ -1,10 +1,15 @@
 """Heavy and optional imports, loaded when first needed and named when missing."""
 
 import importlib
+import sys
 from importlib.util import find_spec
 from types import ModuleType
 
 from scnas_deploy.errors import MissingExtraError
+
+_REPORTS_USE = ("openvino", "nncf")
+"""Both report each import to their maker's statistics through the package openvino_telemetry where it can be imported,
+and do without where it cannot. A machine that holds patient data reports nothing."""
 
 
 def check_installed(*modules: str, extra: str, purpose: str) -> None:
@@ -29,6 +34,8 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     Raises:
         MissingExtraError: If it is not installed; the message names the install command.
     """
+    if module.split(".")[0] in _REPORTS_USE:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # cannot be imported from here on
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

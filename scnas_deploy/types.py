@@ -52,5 +52,8 @@ PatchesBCXYZ: TypeAlias = Float32[np.ndarray, "B C X Y Z"]
 LogitsBKXYZ: TypeAlias = Float32[np.ndarray, "B K X Y Z"]
 """What an engine answers."""
 
+ClassesBXYZ: TypeAlias = Integer[np.ndarray, "B X Y Z"]
+"""Class indices of a batch of patches: 0 is background, 1 the plan's first label."""
+
 AffineRAS: TypeAlias = Float64[np.ndarray, "4 4"]
 """Voxel index -> RAS+ millimetres."""

@@ -88,11 +88,11 @@ def varied_genotype() -> Genotype:
 
 @dataclass(frozen=True)
 class ExportedPhantom:
-    """A package of an untrained network on the phantom's plan, and what it was made from."""
+    """A package of a network on the phantom's plan, and what it was made from."""
 
     package: Path
     network: object
-    patches: list[np.ndarray]
+    patches: list
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +103,7 @@ def exported(
     from scnas_deploy.data.check import load_case
     from scnas_deploy.data.preprocess import prepare
     from scnas_deploy.export.package import Description, export_package
+    from scnas_deploy.export.parity import RealPatches
     from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
     from scnas_deploy.training.run import at_width, build_network
 
@@ -116,13 +117,56 @@ def exported(
         measured_dice=MeasuredDice(num_cases=2, fold=0, by_label={"front": 0.5, "back": 0.5}),
         training=TrainingRecord(preset="cpu", fold=0, seed=1),
     )
-    base = tmp_path_factory.getbasetemp()
-    target = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "phantom.scnas"
+    target = _shared(tmp_path_factory, "phantom.scnas")
     with FileLock(target.with_suffix(".lock")):
         if not target.exists():
             genotype = at_width(varied_genotype, 4, phantom_plan)
-            export_package(network, genotype, phantom_plan, patches, description, target)
+            real = [RealPatches(patches_BCXYZ) for patches_BCXYZ in patches]
+            export_package(network, genotype, phantom_plan, real, description, target)
     return ExportedPhantom(target, network, patches)
+
+
+@pytest.fixture(scope="session")
+def in_all_precisions(
+    tmp_path_factory: pytest.TempPathFactory, phantom_dataset: Dataset, phantom_plan: Plan, varied_genotype: Genotype
+) -> ExportedPhantom:
+    """A package of a small network that knows the phantom, in float32, half precision and eight bits.
+
+    Its genotype is another network's: what a package holds beside its networks is not of interest here.
+    """
+    from scnas_deploy.export.package import Description, ExportOptions, export_package
+    from scnas_deploy.export.parity import RealPatches
+    from scnas_deploy.inference.manifest import TrainingRecord
+    from scnas_deploy.training.augmentation import NO_AUGMENTATION, Augmentation
+    from scnas_deploy.training.patches import PatchStream
+    from scnas_deploy.training.prepared import PreparedCases
+    from tests.small import small_network
+
+    ids = [case.id for case in phantom_dataset.cases]
+    cases = PreparedCases(phantom_dataset, phantom_plan, tmp_path_factory.mktemp("prepared")).load(ids)
+    plain = Augmentation(NO_AUGMENTATION, phantom_plan.patch_size, ())
+    learnt = PatchStream(cases[:8], plain, foreground=0.5, key=("learnt",))
+    held_out = PatchStream(cases[8:], plain, foreground=1.0, key=("held out",))
+    network = small_network([learnt[number] for number in range(8)], phantom_plan.num_classes)
+    real = [
+        RealPatches(image.numpy()[None], classes.numpy()[None])
+        for image, classes in (held_out[number] for number in range(10))
+    ]
+    target = _shared(tmp_path_factory, "precisions.scnas")
+    with FileLock(target.with_suffix(".lock")):
+        if not target.exists():
+            training = TrainingRecord(preset="cpu", fold=0, seed=0)
+            description = Description(name="precisions", measured_dice=None, training=training)
+            calibration = [learnt[number][0].numpy()[None] for number in range(16)]
+            options = ExportOptions(half=True, calibration=calibration, weights=False)
+            export_package(network, varied_genotype, phantom_plan, real, description, target, options)
+    return ExportedPhantom(target, network, real)
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A path that all test processes share."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def evaluate(
     ] = None,
     fold: options.FoldOption = None,
     engine: options.EngineOption = "auto",
+    precision: options.PrecisionOption = "auto",
     mirror: options.MirrorOption = False,
     report: Annotated[
         Path | None,
@@ -44,9 +45,10 @@ def evaluate(
         return
     _, dataset = options.open_project(project)
     if model is None:
+        _refuse_without_model(precision)
         evaluator, trained_fold = _of_run(project, name, dataset)
     else:
-        evaluator, trained_fold = _of_model(model, dataset, engine)
+        evaluator, trained_fold = _of_model(model, dataset, engine, precision)
     if mirror:
         evaluator = _mirrored(evaluator)
     chosen = trained_fold if fold is None else fold
@@ -95,6 +97,19 @@ def _refuse_with_compare(context: typer.Context) -> None:
         )
 
 
+def _refuse_without_model(precision: str) -> None:
+    """A run's network is evaluated in PyTorch, and in float32."""
+    from scnas_deploy.errors import ConfigError
+
+    if precision not in ("auto", "float32"):
+        raise ConfigError(
+            "--precision",
+            expected="a package, with -m, beside it",
+            found=f"{precision} of a run",
+            remedy="Export the run in this precision and evaluate the package",
+        )
+
+
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
@@ -124,12 +139,13 @@ def _of_run(project: Path, name: str, dataset: "Dataset") -> tuple["Evaluator", 
     return evaluator, run.record().fold
 
 
-def _of_model(model: str, dataset: "Dataset", engine: str) -> tuple["Evaluator", int]:
+def _of_model(model: str, dataset: "Dataset", engine: str, precision: str) -> tuple["Evaluator", int]:
     from scnas_deploy.inference.model import load_model
     from scnas_deploy.networks.genotype import whole_multiple
     from scnas_deploy.training.evaluation import Evaluator
 
-    loaded = load_model(options.model_folder().resolve(model), engine=engine, trust=options.trust())
+    path = options.model_folder().resolve(model)
+    loaded = load_model(path, engine=engine, precision=precision, trust=options.trust())
     manifest = loaded.package.manifest
     whole = whole_multiple(loaded.package.genotype.architecture)
     evaluator = Evaluator(dataset, loaded.package.plan, loaded.engine, manifest.name, whole_multiple=whole)

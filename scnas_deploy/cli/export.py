@@ -11,13 +11,9 @@ from scnas_deploy.cli.console import note, say, table
 from scnas_deploy.cli.export_package import write_triton
 
 if TYPE_CHECKING:
-    from scnas_deploy.data.dataset import Dataset
     from scnas_deploy.export.package import Description
-    from scnas_deploy.inference.manifest import Manifest
+    from scnas_deploy.inference.manifest import Manifest, ParityRecord
     from scnas_deploy.training.runs import RunFolder
-    from scnas_deploy.types import ImageCXYZ, PatchesBCXYZ, Shape3
-
-PARITY_PATCHES = 10
 
 
 def export(
@@ -33,6 +29,10 @@ def export(
     weights: Annotated[
         bool, typer.Option(help="Keep PyTorch's weights in the package, beside the same numbers in ONNX.")
     ] = True,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Also in half precision, for GPUs.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also in eight bits, for OpenVINO, calibrated on training cases.")
+    ] = False,
     install: Annotated[bool, typer.Option(help="Put the package into the model folder.")] = True,
     triton: Annotated[
         Path | None, typer.Option("--triton", help="Model repository of a Triton server to put the network into.")
@@ -43,10 +43,13 @@ def export(
         _export_further(package, triton, model_name)
         return
     options.require_training()
+    if int8:
+        _require_calibration()
     _, dataset = options.open_project(project)
     run = options.started_run(project, name)
     plan, genotype = run.network_plan(), run.genotype()
-    from scnas_deploy.export.package import export_package
+    from scnas_deploy.export.package import ExportOptions, export_package
+    from scnas_deploy.export.real_patches import RealImages
     from scnas_deploy.files import check_writable
     from scnas_deploy.inference.package import SUFFIX
     from scnas_deploy.training.run import load_network
@@ -57,8 +60,9 @@ def export(
     target = output or run.path / f"{called}{SUFFIX}"
     check_writable(target)
     note("Exporting to ONNX and comparing engines on real patches")
-    patches = _parity_patches(run, dataset, project)
-    manifest = export_package(network, genotype, plan, patches, _describe(run, called), target, with_weights=weights)
+    real = RealImages(run, dataset, project / ".scnas" / "cache")
+    wanted = ExportOptions(half=fp16, calibration=real.for_calibration() if int8 else (), weights=weights)
+    manifest = export_package(network, genotype, plan, real.for_parity(), _describe(run, called), target, wanted)
     _print(manifest, target)
     if install:
         models = options.model_folder()
@@ -76,6 +80,13 @@ def _export_further(package: Path, triton: Path | None, name: str | None) -> Non
     write_triton(triton, package, name)
 
 
+def _require_calibration() -> None:
+    from scnas_deploy.extras import check_installed
+
+    check_installed("onnx", "nncf", extra="export", purpose="export in eight bits")
+    check_installed("onnxruntime", extra="cpu", purpose="calibrating eight bits")
+
+
 def _check_name(name: str) -> None:
     from scnas_deploy.errors import ConfigError
     from scnas_deploy.inference.manifest import NAME_PATTERN
@@ -84,35 +95,6 @@ def _check_name(name: str) -> None:
         raise ConfigError(
             "--as", expected="letters, digits and . _ -", found=repr(name), remedy="Choose a name that can be a file's"
         )
-
-
-def _parity_patches(run: "RunFolder", dataset: "Dataset", project: Path) -> "list[PatchesBCXYZ]":
-    """Real patches of held-out cases, as training would cut them but without augmentation; or the whole cases."""
-    from scnas_deploy.networks.genotype import whole_multiple
-    from scnas_deploy.training.augmentation import NO_AUGMENTATION, Augmentation
-    from scnas_deploy.training.folds import fold_split
-    from scnas_deploy.training.patches import PatchStream
-    from scnas_deploy.training.prepared import PreparedCases
-
-    plan = run.network_plan()
-    held_out = fold_split([case.id for case in dataset.cases], run.record().fold).validation[:PARITY_PATCHES]
-    cases = PreparedCases(dataset, plan, project / ".scnas" / "cache").load(held_out)
-    multiple = whole_multiple(run.genotype().architecture)
-    if multiple is not None:
-        return [_padded(case.image_CXYZ, plan.patch_size, multiple) for case in cases]
-    plain = Augmentation(NO_AUGMENTATION, plan.patch_size, ())
-    stream = PatchStream(cases, plain, foreground=1.0, key=("parity",))
-    return [stream[number][0].numpy()[None] for number in range(PARITY_PATCHES)]
-
-
-def _padded(image_CXYZ: "ImageCXYZ", patch_size: "Shape3", multiple: int) -> "PatchesBCXYZ":
-    """A whole case as the predictor hands it to the engine."""
-    import numpy as np
-
-    from scnas_deploy.inference.tiling import padding, whole_size
-
-    pads = padding(image_CXYZ.shape[1:], whole_size(image_CXYZ.shape[1:], patch_size, multiple))
-    return np.pad(image_CXYZ, ((0, 0), *pads))[None]
 
 
 def _describe(run: "RunFolder", name: str) -> "Description":
@@ -132,9 +114,15 @@ def _describe(run: "RunFolder", name: str) -> "Description":
 
 def _print(manifest: "Manifest", target: Path) -> None:
     rows = [
-        [record.engine, f"{record.max_abs_error:.2e}", f"{record.label_agreement:.6f}", f"{record.label_dice:.6f}"]
+        [record.engine, artefact.precision, *_figures(record)]
         for artefact in manifest.artefacts
         for record in artefact.parity
     ]
-    table(["engine against PyTorch", "largest logit error", "label agreement", "Dice"], rows)
+    columns = ["engine against PyTorch", "precision", "largest logit error", "label agreement", "Dice", "Dice lost"]
+    table(columns, rows)
     say(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+
+
+def _figures(record: "ParityRecord") -> list[str]:
+    lost = "-" if record.dice_loss is None else f"{record.dice_loss:.4f}"
+    return [f"{record.max_abs_error:.2e}", f"{record.label_agreement:.6f}", f"{record.label_dice:.6f}", lost]

@@ -48,6 +48,12 @@ CheckpointingOption = Annotated[
     bool, typer.Option("--checkpointing", help="Compute cells twice to save memory; the numbers stay the same.")
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino, onnxruntime or triton://HOST:PORT/MODEL.")]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision", help="auto, float32, float16 or int8, if the package has it; auto is float32 on a CPU."
+    ),
+]
 MirrorOption = Annotated[
     bool, typer.Option("--mirror", help="Average over mirror images: up to eight times slower, a little better.")
 ]

@@ -25,6 +25,7 @@ def segment(
         Path | None, typer.Option("-o", "--output", help="Label NIfTI to write; left out, STUDY_seg.nii.gz here.")
     ] = None,
     engine: options.EngineOption = "auto",
+    precision: options.PrecisionOption = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine.")] = None,
     mirror: options.MirrorOption = False,
     max_memory: options.MaxMemoryOption = None,
@@ -39,6 +40,7 @@ def segment(
     """Segment a study and print each structure's volume."""
     from scnas_deploy.data.study import load_study
     from scnas_deploy.files import check_writable
+    from scnas_deploy.inference.engines.base import described
     from scnas_deploy.inference.model import SegmentOptions, load_model
     from scnas_deploy.inference.segmentation import check_result_name
 
@@ -51,10 +53,10 @@ def segment(
     volume = load_study(study)
     for text in volume.notes:
         note(f"note: {text}")
-    trust = options.trust(require_signature=require_signature)
-    loaded = load_model(options.model_folder().resolve(model), engine=engine, num_threads=threads, trust=trust)
+    path, trust = options.model_folder().resolve(model), options.trust(require_signature=require_signature)
+    loaded = load_model(path, engine=engine, precision=precision, num_threads=threads, trust=trust)
     name = loaded.package.manifest.name
-    note(f"Model '{name}', {loaded.verdict}, on {loaded.engine.name}: {loaded.engine_reason}.")
+    note(f"Model '{name}', {loaded.verdict}, on {described(loaded.engine)}: {loaded.engine_reason}.")
     with progress("Segmenting") as report:
         how = SegmentOptions(
             force=force,
@@ -112,6 +114,7 @@ def _print(result: "Segmentation", signer: str | None, target: Path, seconds: fl
                 "model_digest": result.model_digest,
                 "model_signed_by": signer,
                 "engine": result.engine,
+                "precision": result.precision,
                 "seconds": round(seconds, 3),
                 "memory_bytes": {"said": memory.said, "taken": memory.taken} if memory else None,
                 "outside_limits": list(result.outside_limits),

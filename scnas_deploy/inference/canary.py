@@ -5,71 +5,73 @@ buffer for several calls, or a server that puts requests together, can hand one 
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import combinations
 from threading import Barrier
-from typing import Final
 
 import numpy as np
 
 from scnas_deploy.errors import EngineError
+from scnas_deploy.inference.canary_limits import limits_of
 from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.inference.manifest import CanaryRecord
+from scnas_deploy.inference.overlap import Overlap
 from scnas_deploy.inference.package import Canary
 from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryLimits:
-    """How far an engine may be off."""
-
-    max_abs_error: float
-    """Largest absolute difference of a logit."""
-    min_agreement: float
-    """Part of the voxels with the same label."""
-
-
-LIMITS: Final = {
-    "float32": CanaryLimits(1e-2, 0.999),
-    "float16": CanaryLimits(0.2, 0.99),
-    "int8": CanaryLimits(5.0, 0.9),
-}
 
 _NUM_IMAGES = 8
 _PART_OF_DISTANCE = 0.1
 """An answer belongs to a patch if it is ten times nearer to it than the answers to different patches are."""
 
 
-def check_canary(engine: Engine, canary: Canary) -> None:
+def check_canary(engine: Engine, canary: Canary, proven: CanaryRecord | None = None) -> CanaryRecord:
     """Refuse an engine that does not compute what the network computed when it was exported.
+
+    Args:
+        engine: Ready.
+        canary: The package's.
+        proven: How far the artefact that it runs was off at its export; None while it is being exported.
+
+    Returns:
+        How far it is off.
 
     Raises:
         EngineError: With what is wrong with the answer.
     """
-    limits = LIMITS[engine.precision]
-    fault = _fault(engine.run(canary.patches_BCXYZ), canary, limits)
-    if fault is not None:
-        raise EngineError(
-            engine.name,
-            expected=f"the package's canary answer within {limits.max_abs_error}",
-            found=fault,
-            remedy="Do not use this engine for this model; try another with --engine",
-        )
+    limits = limits_of(engine.precision, canary, proven)
+    logits_BKXYZ = engine.run(canary.patches_BCXYZ)
+    fault = _fault(logits_BKXYZ, canary)
+    if fault is None:
+        found, least_dice = _distance(logits_BKXYZ, canary)
+        if limits.are_kept_by(found, least_dice):
+            return found
+        fault = f"a largest difference of {found.max_abs_error:.3g} and {found.label_agreement:.2%} of the labels"
+        fault += f", of one class {least_dice:.2f}"
+    raise EngineError(
+        engine.name,
+        expected=f"the package's canary answer within {limits.max_abs_error:.2g} and {limits.min_agreement:.2%} of its "
+        f"labels, of each class {limits.min_dice} in Dice",
+        found=fault,
+        remedy="Do not use this engine for this model; try another with --engine",
+    )
 
 
-def _fault(logits: np.ndarray, canary: Canary, limits: CanaryLimits) -> str | None:
-    """What is wrong with an answer to the canary, the most telling first."""
+def _fault(logits: np.ndarray, canary: Canary) -> str | None:
+    """What makes an answer none at all, if anything does."""
     if logits.shape != canary.logits_BKXYZ.shape:
         return f"logits of the shape {logits.shape}"
     if not np.isfinite(logits).all():
         return "NaN or infinity"
-    classes_XYZ = logits[0].argmax(axis=0)
-    if canary.classes_XYZ.any() and not classes_XYZ.any():
+    if canary.classes_XYZ.any() and not logits[0].argmax(axis=0).any():
         return "nothing but background"
-    error = float(np.abs(logits - canary.logits_BKXYZ).max())
-    agreement = float((classes_XYZ == canary.classes_XYZ).mean())
-    if error <= limits.max_abs_error and agreement >= limits.min_agreement:
-        return None
-    return f"a largest difference of {error:.3g} and {agreement:.2%} of the labels"
+    return None
+
+
+def _distance(logits_BKXYZ: LogitsBKXYZ, canary: Canary) -> tuple[CanaryRecord, float]:
+    """How far an answer is off, and its lowest Dice of a class."""
+    overlap = Overlap(logits_BKXYZ.shape[1])
+    overlap.add(logits_BKXYZ[0].argmax(axis=0), canary.classes_XYZ)
+    error = float(np.abs(logits_BKXYZ - canary.logits_BKXYZ).max())
+    return CanaryRecord(max_abs_error=error, label_agreement=overlap.agreement), overlap.least_dice()
 
 
 def check_batches(engine: Engine, canary: Canary, batch: int) -> None:
@@ -92,7 +94,7 @@ def check_batches(engine: Engine, canary: Canary, batch: int) -> None:
         return
     images = _mirror_images(canary.patches_BCXYZ)[:most]
     alone = [engine.run(image) for image in images]
-    limit = min(LIMITS[engine.precision].max_abs_error, _PART_OF_DISTANCE * _distance(alone))
+    limit = min(limits_of(engine.precision, canary).max_abs_error, _PART_OF_DISTANCE * _nearest(alone))
     for count, run, together in ways:
         order = [(place + place // len(images)) % len(images) for place in range(count)]
         answers = run(engine, [images[number] for number in order])
@@ -111,7 +113,7 @@ def _require_same(engine: Engine, alone: np.ndarray, answer: np.ndarray, limit: 
         )
 
 
-def _distance(answers: list[LogitsBKXYZ]) -> float:
+def _nearest(answers: list[LogitsBKXYZ]) -> float:
     """How far the answers to the mirror images are from that to the canary, the nearest of them."""
     return min(float(np.abs(answer - answers[0]).max()) for answer in answers[1:])
 

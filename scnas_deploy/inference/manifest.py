@@ -29,6 +29,18 @@ class ParityRecord(Frozen):
     """Part of the voxels with the same label."""
     label_dice: float
     """Lowest Dice over the foreground classes between the two label maps."""
+    dice_loss: float | None = None
+    """PyTorch's Dice against the true labels less the engine's, of the foreground class that loses most; below zero
+    where each one gains, None where the truth was not at hand."""
+
+
+class CanaryRecord(Frozen):
+    """How far the answer to the canary was from the network's own, in the engine that was farthest off."""
+
+    max_abs_error: float
+    """Largest absolute difference of a logit."""
+    label_agreement: float
+    """Part of the voxels with the same label."""
 
 
 class Artefact(Frozen):
@@ -37,6 +49,8 @@ class Artefact(Frozen):
     file: str
     precision: Precision = "float32"
     parity: tuple[ParityRecord, ...]
+    canary: CanaryRecord | None = None
+    """Of the engines that proved it; an engine that runs it later may be off by a multiple of that."""
 
 
 class MeasuredDice(Frozen):

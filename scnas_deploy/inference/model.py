@@ -10,7 +10,7 @@ from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import EngineError, FingerprintError
 from scnas_deploy.inference.batching import best_batch
 from scnas_deploy.inference.canary import check_batches, check_canary
-from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.inference.engines.base import Engine, described
 from scnas_deploy.inference.engines.select import open_engine
 from scnas_deploy.inference.labelling import Labelling, label_study
 from scnas_deploy.inference.mirroring import MirroringEngine
@@ -84,7 +84,8 @@ class Model:
             labels=plan.labels,
             model_name=self.package.manifest.name,
             model_digest=self.package.digest,
-            engine=engine.name,
+            engine=described(engine),
+            precision=engine.precision,
             outside_limits=outside,
             memory=MemoryUse(labelled.forecast.peak, labelled.taken_bytes),
         )
@@ -97,7 +98,7 @@ class Model:
     def _require_well(self) -> None:
         """A study may hold none of the structures, but is said to only by an engine that still answers its canary."""
         try:
-            check_canary(self.engine, self.package.canary)
+            check_canary(self.engine, self.package.canary, self.package.artefact(self.engine.precision).canary)
         except EngineError as error:
             raise EngineError(
                 self.engine.name,
@@ -126,7 +127,7 @@ def load_model(
     package = open_package(path)
     verdict = trust.judge(path, package.seal)
     opened = open_engine(package.models, engine, precision=precision, num_threads=num_threads)
-    check_canary(opened.engine, package.canary)
+    check_canary(opened.engine, package.canary, package.artefact(opened.engine.precision).canary)
     batch = best_batch(opened.engine, package.canary.patches_BCXYZ)
     check_batches(opened.engine, package.canary, batch)
     return Model(package, opened.engine, opened.reason, verdict, batch)

@@ -21,7 +21,7 @@ from scnas_deploy.data.plan import Plan
 from scnas_deploy.documents import Document, parse_document
 from scnas_deploy.errors import FormatError, PackageError
 from scnas_deploy.files import sha256_of
-from scnas_deploy.inference.manifest import Manifest, Precision
+from scnas_deploy.inference.manifest import Artefact, Manifest, Precision
 from scnas_deploy.inference.signature import Seal, Signature
 from scnas_deploy.networks.genotype import Genotype
 from scnas_deploy.types import LabelsXYZ, LogitsBKXYZ, PatchesBCXYZ
@@ -87,6 +87,10 @@ class ModelPackage:
     def model(self) -> bytes:
         """The ONNX file in float32."""
         return self.models["float32"]
+
+    def artefact(self, precision: Precision) -> Artefact:
+        """What the manifest says of the network in a precision that the package has."""
+        return next(artefact for artefact in self.manifest.artefacts if artefact.precision == precision)
 
 
 def open_package(path: Path) -> ModelPackage:
@@ -218,6 +222,8 @@ def _canary(path: Path, data: bytes, plan: Plan) -> Canary:
     kinds = [array.dtype == np.float32 for array in arrays[:2]] + [arrays[2].dtype.kind in "iu"]
     if [array.shape for array in arrays] != shapes or not all(kinds):
         raise _refuse(path, expected, ", ".join(found))
+    if arrays[2].min() < 0 or arrays[2].max() >= plan.num_classes:
+        raise _refuse(path, f"{expected}, of {plan.num_classes} classes", f"{arrays[2].min()} to {arrays[2].max()}")
     return Canary(*arrays)
 
 

@@ -7,6 +7,7 @@ from scnas_deploy.data.nifti import is_nifti_name, save_labels
 from scnas_deploy.data.plan import Label
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import ConfigError
+from scnas_deploy.inference.manifest import Precision
 from scnas_deploy.types import LabelsXYZ
 
 
@@ -30,8 +31,10 @@ class Segmentation:
     model_name: str
     model_digest: str
     engine: str
+    """Name and version, and the precision where it is not float32."""
     outside_limits: tuple[str, ...]
     """In what the study leaves the model's limits; not empty only where it was forced."""
+    precision: Precision = "float32"
     memory: MemoryUse | None = None
     """None where nothing was computed."""
 

@@ -15,7 +15,7 @@ from scnas_deploy.data.plan import Plan
 from scnas_deploy.data.preprocess import check_channels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.documents import Frozen
-from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.inference.engines.base import Engine, described
 from scnas_deploy.inference.labelling import Labelling, label_study
 from scnas_deploy.inference.predictor import Predictor
 from scnas_deploy.training.surface import DEFAULT_TOLERANCE_MM, surface_distances
@@ -132,7 +132,7 @@ class Evaluator:
         return Evaluation(
             subject=self.subject,
             fold=fold,
-            engine=self.engine.name,
+            engine=described(self.engine),
             nsd_tolerance_mm=self.nsd_tolerance_mm,
             cases=tuple(scores),
         )

@@ -9,6 +9,7 @@ from scnas_deploy.data.dataset import read_dataset
 from scnas_deploy.data.planning import default_channels, default_labels, make_plan
 from scnas_deploy.data.preprocess import prepare
 from scnas_deploy.export.package import Description, export_package
+from scnas_deploy.export.parity import RealPatches
 from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
 from scnas_deploy.networks.genotype import NUM_EDGES, Operation
 from scnas_deploy.project import PlanSettings, Project
@@ -32,7 +33,8 @@ def package(scnas_data, tmp_path):
     plan = make_plan(dataset, check_dataset(dataset).fingerprint(), project)
     image, _ = prepare(load_case(dataset, dataset.cases[0])[0], plan)
     patches = [
-        np.ascontiguousarray(image[None, :, n : n + SIZE, 40 : 40 + SIZE, 40 : 40 + SIZE]) for n in range(0, 100, 10)
+        RealPatches(np.ascontiguousarray(image[None, :, n : n + SIZE, 40 : 40 + SIZE, 40 : 40 + SIZE]))
+        for n in range(0, 100, 10)
     ]
     network = build_network(genotype.architecture, plan, seed=2).eval()
     description = Description(

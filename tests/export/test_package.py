@@ -10,8 +10,9 @@ from safetensors.torch import load
 
 from scnas_deploy.errors import MissingExtraError, ParityError
 from scnas_deploy.export import package as writing
+from scnas_deploy.export import proof
 from scnas_deploy.export.package import Description, export_package, write_package
-from scnas_deploy.export.parity import ParityLimits
+from scnas_deploy.export.parity import LIMITS, RealPatches
 from scnas_deploy.files import sha256_of
 from scnas_deploy.inference.engines.select import installed_engines
 from scnas_deploy.inference.manifest import RESEARCH_USE, TrainingRecord
@@ -60,9 +61,9 @@ def test_every_engine_was_proven_on_ten_patches(written):
     assert {record.engine.split()[0] for record in artefact.parity} == {"openvino", "onnxruntime"}
     for record in artefact.parity:
         assert record.num_patches == 10
-        assert 0 <= record.max_abs_error <= ParityLimits().max_abs_error
+        assert 0 <= record.max_abs_error <= LIMITS["float32"].max_abs_error
         assert 0 <= record.max_rel_error <= 1e-2
-        assert ParityLimits().min_label_agreement <= record.label_agreement <= 1
+        assert LIMITS["float32"].min_label_agreement <= record.label_agreement <= 1
         assert 0.99 <= record.label_dice <= 1
 
 
@@ -80,6 +81,10 @@ def test_the_network_carries_no_path_of_the_machine_that_exported_it(written):
         assert path.encode() not in written.model
 
 
+def two(exported) -> list[RealPatches]:
+    return [RealPatches(patches_BCXYZ) for patches_BCXYZ in exported.patches[:2]]
+
+
 DESCRIPTION = Description(name="m", measured_dice=None, training=TrainingRecord(preset="cpu", fold=0, seed=0))
 
 
@@ -90,7 +95,7 @@ def test_an_export_that_computes_something_else_is_never_written(
         next(reversed(list(network.parameters()))).add_(0.05)
     monkeypatch.setattr(writing, "export_onnx", lambda *_: written.model)
     with pytest.raises(ParityError, match=r"openvino .*found 0\.05"):
-        export_package(network, written.genotype, phantom_plan, exported.patches[:2], DESCRIPTION, tmp_path / "m.scnas")
+        export_package(network, written.genotype, phantom_plan, two(exported), DESCRIPTION, tmp_path / "m.scnas")
     assert not list(tmp_path.iterdir())
 
 
@@ -98,9 +103,9 @@ def test_an_export_that_no_engine_could_prove_is_never_written(
     exported, written, network, phantom_plan, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(writing, "export_onnx", lambda *_: written.model)
-    monkeypatch.setattr(writing, "installed_engines", lambda: ())
+    monkeypatch.setattr(proof, "installed_engines", lambda _: ())
     with pytest.raises(MissingExtraError, match=r"pip install 'scnas-deploy\[cpu\]'"):
-        export_package(network, written.genotype, phantom_plan, exported.patches[:2], DESCRIPTION, tmp_path / "m.scnas")
+        export_package(network, written.genotype, phantom_plan, two(exported), DESCRIPTION, tmp_path / "m.scnas")
     assert not list(tmp_path.iterdir())
 
 

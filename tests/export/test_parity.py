@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scnas_deploy.errors import ExportError, ParityError
-from scnas_deploy.export.parity import ParityLimits, compare, require_parity
+from scnas_deploy.export.parity import LIMITS, RealPatches, compare, require_parity
 
 SHAPE = (3, 6, 7, 8)
 
@@ -12,7 +12,7 @@ SHAPE = (3, 6, 7, 8)
 class EngineFake:
     """Answers one stored batch of logits after the other."""
 
-    precision, device, preferred_batch = "float32", "CPU", 1
+    precision, device, preferred_batch, concurrency = "float32", "CPU", 1, 1
 
     def __init__(self, name, answers):
         self.name = name
@@ -22,7 +22,7 @@ class EngineFake:
         return next(self._answers)
 
 
-PATCHES = [np.zeros((1, 1, 6, 7, 8), dtype=np.float32)] * 5
+PATCHES = [RealPatches(np.zeros((1, 1, 6, 7, 8), dtype=np.float32))] * 5
 
 
 @pytest.fixture
@@ -32,12 +32,13 @@ def answers():
 
 
 def record_of(answers, others):
-    return compare(EngineFake("torch 1", answers), EngineFake("other 2", others), PATCHES[: len(answers)])
+    (record,) = compare(EngineFake("torch 1", answers), [EngineFake("other 2", others)], PATCHES[: len(answers)])
+    return record
 
 
 def test_equal_answers_pass_with_perfect_figures(answers):
     record = record_of(answers, answers)
-    require_parity(record, ParityLimits())
+    require_parity(record, LIMITS["float32"])
     assert (record.engine, record.num_patches) == ("other 2", 5)
     assert (record.max_abs_error, record.max_rel_error) == (0, 0)
     assert (record.label_agreement, record.label_dice) == (1, 1)
@@ -56,7 +57,7 @@ def test_a_perturbed_engine_is_refused_with_its_figures(patch, answers):
     others = [logits.copy() for logits in answers]
     others[patch] = others[patch] + np.float32(0.02)
     with pytest.raises(ParityError, match=r"other 2: expected logits within 0\.01 .*found 0\.02 and 100.* 5 patches"):
-        require_parity(record_of(answers, others), ParityLimits())
+        require_parity(record_of(answers, others), LIMITS["float32"])
 
 
 @pytest.mark.parametrize("patch", [0, 2, 4])
@@ -65,12 +66,12 @@ def test_one_logit_that_is_no_number_is_refused_in_whichever_patch_it_lies(patch
         others = [logits.copy() for logits in answers]
         others[patch][0, answers[patch][0, :, 1, 1, 1].argmin(), 1, 1, 1] = value
         with pytest.raises(ParityError, match=r"found 1e\+30"):
-            require_parity(record_of(answers, others), ParityLimits())
+            require_parity(record_of(answers, others), LIMITS["float32"])
 
 
 def test_an_engine_that_answers_nothing_but_nan_is_refused(answers):
     with pytest.raises(ParityError, match=r"found 1e\+30"):
-        require_parity(record_of(answers, [np.full_like(logits, np.nan) for logits in answers]), ParityLimits())
+        require_parity(record_of(answers, [np.full_like(logits, np.nan) for logits in answers]), LIMITS["float32"])
 
 
 def test_other_labels_are_refused_even_where_the_logits_are_close(answers):
@@ -79,7 +80,7 @@ def test_other_labels_are_refused_even_where_the_logits_are_close(answers):
     record = record_of(close, swapped)
     assert record.max_abs_error < 1e-2
     with pytest.raises(ParityError):
-        require_parity(record, ParityLimits())
+        require_parity(record, LIMITS["float32"])
 
 
 @pytest.mark.parametrize(("wrong", "passes"), [(1, True), (2, False)])
@@ -88,13 +89,13 @@ def test_one_voxel_in_ten_thousand_is_the_limit(wrong, passes):
     logits[:, 0] = 1e-3
     other = logits.copy()
     other[0, 1, 0, 0, :wrong] = 2e-3
-    record = compare(EngineFake("a", [logits]), EngineFake("b", [other]), PATCHES[:1])
+    record = record_of([logits], [other])
     assert record.label_agreement == 1 - wrong / 10_000
     if passes:
-        require_parity(record, ParityLimits())
+        require_parity(record, LIMITS["float32"])
     else:
         with pytest.raises(ParityError, match=r"99\.98"):
-            require_parity(record, ParityLimits())
+            require_parity(record, LIMITS["float32"])
 
 
 def test_the_dice_is_that_of_the_worst_class():
@@ -102,7 +103,7 @@ def test_the_dice_is_that_of_the_worst_class():
     ours[0, 0, 2:] = theirs[0, 0, 2:] = 1  # background in half of the volume
     ours[0, 1, 0], theirs[0, 1, 0] = 1, 1  # class 1 agrees in one plane
     ours[0, 2, 1], theirs[0, 1, 1] = 1, 1  # class 2 is taken for class 1 in the other
-    record = compare(EngineFake("a", [theirs]), EngineFake("b", [ours]), PATCHES[:1])
+    record = record_of([theirs], [ours])
     assert record.label_agreement == 0.75
     assert record.label_dice == 0  # class 2; class 1 has 2/3
 
@@ -110,12 +111,12 @@ def test_the_dice_is_that_of_the_worst_class():
 def test_a_class_that_neither_answers_does_not_lower_the_dice():
     logits = np.zeros((1, 3, 4, 4, 4), dtype=np.float32)
     logits[0, 1] = 1
-    assert compare(EngineFake("a", [logits]), EngineFake("b", [logits]), PATCHES[:1]).label_dice == 1
+    assert record_of([logits], [logits]).label_dice == 1
 
 
 def test_an_engine_that_answers_fewer_patches_than_it_got_is_refused(answers):
     """Two equal patches: the one answer would stretch over both."""
     both, first = np.concatenate([answers[0]] * 2), answers[0]
-    patches = [np.zeros((2, 1, 6, 7, 8), dtype=np.float32)]
+    patches = [RealPatches(np.zeros((2, 1, 6, 7, 8), dtype=np.float32))]
     with pytest.raises(ExportError):
-        require_parity(compare(EngineFake("a", [both]), EngineFake("b", [first]), patches), ParityLimits())
+        compare(EngineFake("a", [both]), [EngineFake("b", [first])], patches)

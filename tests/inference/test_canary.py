@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from scnas_deploy.errors import EngineError
-from scnas_deploy.inference.canary import LIMITS, check_batches
+from scnas_deploy.inference.canary import check_batches
 from scnas_deploy.inference.engines.select import OpenedEngine
 from scnas_deploy.inference.model import load_model
-from scnas_deploy.inference.package import Canary
+from scnas_deploy.inference.package import MODELS, Canary
 from tests.inference.conftest import EngineFake
 
 SIZE = (6, 5, 4)
@@ -98,7 +98,7 @@ def test_an_engine_that_mixes_up_a_batch_is_refused(wrong, batch, canary):
         check(ParallelEngineFake(answer, batch), canary)
 
 
-@pytest.mark.parametrize("precision", LIMITS)
+@pytest.mark.parametrize("precision", MODELS)
 def test_coarse_arithmetic_may_differ_a_little_and_is_no_licence_to_mix(precision, canary):
     small = replace(canary, patches_BCXYZ=canary.patches_BCXYZ * np.float32(0.1))
     engine = ParallelEngineFake(lambda patches: network(patches) + 1e-3 * (len(patches) > 1), 4)

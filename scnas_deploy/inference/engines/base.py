@@ -27,3 +27,8 @@ class Engine(Protocol):
         Raises:
             EngineError: If the engine cannot compute them.
         """
+
+
+def described(engine: Engine) -> str:
+    """An engine's name, with its precision where that is not float32."""
+    return engine.name if engine.precision == "float32" else f"{engine.name}, {engine.precision}"

@@ -11,10 +11,12 @@ from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
 
 
 class OpenVinoEngine:
-    """Runs an ONNX model with OpenVINO's CPU plug-in, in float32.
+    """Runs an ONNX model with OpenVINO's CPU plug-in: in float32, or the convolutions that the file says in eight bits.
 
-    The precision is set by hint: on processors with AMX, OpenVINO would compute in bfloat16 otherwise. Patches are
-    computed one by one: for one fixed shape OpenVINO plans its memory beforehand, which takes less of it and of time.
+    The precision is set by hint: on processors with AMX, OpenVINO would compute in bfloat16 otherwise. So it would run
+    a file in half precision in float32 throughout, and is not offered one: the package has the same network in float32.
+    Patches are computed one by one: for one fixed shape OpenVINO plans its memory beforehand, which takes less of it
+    and of time.
 
     Args:
         model: The ONNX file's bytes.

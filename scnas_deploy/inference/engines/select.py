@@ -39,8 +39,10 @@ class EngineKind:
 
 
 _KINDS: dict[str, EngineKind] = {
-    "openvino": EngineKind(open=OpenVinoEngine, module="openvino", extra="cpu"),
-    "onnxruntime": EngineKind(open=OnnxRuntimeEngine, module="onnxruntime", extra="cpu"),
+    "openvino": EngineKind(open=OpenVinoEngine, module="openvino", extra="cpu", precisions=("float32", "int8")),
+    "onnxruntime": EngineKind(
+        open=OnnxRuntimeEngine, module="onnxruntime", extra="cpu", precisions=("float32", "float16")
+    ),
 }
 """The fastest first."""
 
@@ -66,7 +68,7 @@ def open_engine(
 
     Args:
         models: The network's ONNX file in each precision that there is.
-        name: One of :data:`ENGINE_NAMES`, or a Triton server's address.
+        name: One of :data:`ENGINE_NAMES`, or a Triton server's address. 'auto' is the fastest that runs the precision.
         precision: One of the models' precisions, or 'auto': half on a GPU where there is such a model, else float32.
         num_threads: Threads of one call; None lets the engine choose. A server's are its own matter.
 
@@ -78,14 +80,19 @@ def open_engine(
     if is_triton_address(name):
         served = TritonEngine(name, models, precision=precision)
         return OpenedEngine(served, served.reason)
-    kind, reason = _choose(name)
+    kind, reason = _choose(name, precision)
     chosen = _precision(kind, models, precision)
     return OpenedEngine(kind.open(models[chosen], precision=chosen, num_threads=num_threads), reason)
 
 
-def installed_engines() -> tuple[str, ...]:
-    """Names of the engines whose libraries are installed and whose hardware is there, the fastest first."""
-    return tuple(name for name, kind in _KINDS.items() if kind.installed)
+def installed_engines(precision: str = "auto") -> tuple[str, ...]:
+    """Names of the engines whose libraries are installed and whose hardware is there, the fastest first.
+
+    Args:
+        precision: Only those that run it; 'auto' names all.
+    """
+    kinds = {name: kind for name, kind in _KINDS.items() if precision in ("auto", *kind.precisions)}
+    return tuple(name for name, kind in kinds.items() if kind.installed)
 
 
 def usable_precisions(name: str, models: Mapping[Precision, bytes]) -> tuple[Precision, ...]:
@@ -93,7 +100,7 @@ def usable_precisions(name: str, models: Mapping[Precision, bytes]) -> tuple[Pre
     return _KINDS[name].usable(models) if name in _KINDS else ()
 
 
-def _choose(name: str) -> tuple[EngineKind, str]:
+def _choose(name: str, precision: str) -> tuple[EngineKind, str]:
     if name not in ENGINE_NAMES:
         raise ConfigError(
             "--engine",
@@ -103,7 +110,7 @@ def _choose(name: str) -> tuple[EngineKind, str]:
         )
     if name != "auto":
         return _KINDS[name], "asked for"
-    installed = installed_engines()
+    installed = installed_engines(precision) or installed_engines()
     if not installed:
         raise MissingExtraError("openvino", "cpu", "inference")
     return _KINDS[installed[0]], f"the fastest of those that run here ({', '.join(installed)})"

@@ -1,0 +1,62 @@
+"""Proving a network's artefacts: each one in every engine here that runs its precision."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from torch import nn
+
+from scnas_deploy.errors import MissingExtraError
+from scnas_deploy.export.parity import LIMITS, RealPatches, compare, require_parity
+from scnas_deploy.inference.canary import check_canary
+from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.inference.engines.pytorch import TorchEngine
+from scnas_deploy.inference.engines.select import installed_engines, open_engine
+from scnas_deploy.inference.manifest import Artefact, CanaryRecord, ParityRecord, Precision
+from scnas_deploy.inference.package import MODELS, Canary
+
+_PROVERS: Final[dict[Precision, str]] = {"float32": "openvino", "float16": "onnxruntime", "int8": "openvino"}
+"""The library to install where no engine runs a precision."""
+
+
+def check_provable(precisions: Sequence[Precision]) -> None:
+    """Refuse early a precision that no installed engine runs.
+
+    Raises:
+        MissingExtraError: With the library that would.
+    """
+    for precision in precisions:
+        if not installed_engines(precision):
+            raise MissingExtraError(_PROVERS[precision], "cpu", f"the parity gate of the {precision} export")
+
+
+def prove(
+    network: nn.Module, models: Mapping[Precision, bytes], canary: Canary, patches: Sequence[RealPatches]
+) -> tuple[Artefact, ...]:
+    """Compare each artefact with PyTorch on real patches and on the canary.
+
+    Raises:
+        ParityError: If one computes something else on the patches.
+        EngineError: If one cannot be loaded, or answers the canary wrongly.
+    """
+    engines = [
+        open_engine({precision: model}, name, precision=precision).engine
+        for precision, model in models.items()
+        for name in installed_engines(precision)
+    ]
+    parity = compare(TorchEngine(network), engines, patches)
+    for engine, record in zip(engines, parity, strict=True):
+        require_parity(record, LIMITS[engine.precision])
+    return tuple(_artefact(precision, engines, parity, canary) for precision in models)
+
+
+def _artefact(
+    precision: Precision, engines: Sequence[Engine], parity: Sequence[ParityRecord], canary: Canary
+) -> Artefact:
+    pairs = [(engine, record) for engine, record in zip(engines, parity, strict=True) if engine.precision == precision]
+    answers = [check_canary(engine, canary) for engine, _ in pairs]
+    worst = CanaryRecord(
+        max_abs_error=max(answer.max_abs_error for answer in answers),
+        label_agreement=min(answer.label_agreement for answer in answers),
+    )
+    records = tuple(record for _, record in pairs)
+    return Artefact(file=MODELS[precision], precision=precision, parity=records, canary=worst)
