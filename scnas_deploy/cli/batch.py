@@ -13,6 +13,7 @@ from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, progress, say, say_json
 
 if TYPE_CHECKING:
+    from scnas_deploy.inference.trust import Trust
     from scnas_deploy.jobs.crew import Crew, Start
     from scnas_deploy.jobs.ledger import Ledger
     from scnas_deploy.jobs.study_worker import StudyOrders
@@ -47,6 +48,7 @@ def batch(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Studies segmented at a time.")] = 1,
     engine: options.EngineOption = "auto",
+    precision: options.PrecisionOption = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads of each worker's engine; left out, its part.")
     ] = None,
@@ -59,6 +61,7 @@ def batch(
     ray: Annotated[
         str | None, typer.Option("--ray", help="Run the workers on the Ray cluster at HOST:PORT, or auto.")
     ] = None,
+    require_signature: options.RequireSignatureOption = False,
     json: options.JsonOption = False,
 ) -> None:
     """Segment many studies; after a stop, the same command goes on."""
@@ -79,12 +82,15 @@ def batch(
     local = is_local(url)
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
-    digest, labels = _prove(package, engine, share)
+    trust = options.trust(require_signature=require_signature)
+    digest, labels = _prove(package, engine, precision, share, trust)
     settings = StudySettings(
         model=package,
         model_digest=digest,
         engine=engine,
+        precision=precision,
         threads=share,
+        trust=trust,
         mirror=mirror,
         force=force,
         max_memory=options.bytes_of(max_memory),
@@ -112,11 +118,11 @@ def _threads(threads: int | None, workers: int, *, on_ray: bool) -> int | None:
     return 1 if on_ray else max(1, num_cores() // workers)
 
 
-def _prove(package: Path, engine: str, threads: int | None) -> tuple[str, list[str]]:
+def _prove(package: Path, engine: str, precision: str, threads: int | None, trust: "Trust") -> tuple[str, list[str]]:
     """Open model and engine once before anything is enqueued; return the model's digest and its labels."""
     from scnas_deploy.inference.model import load_model
 
-    model = load_model(package, engine=engine, num_threads=threads)
+    model = load_model(package, engine=engine, precision=precision, num_threads=threads, trust=trust)
     note(f"Model '{model.package.manifest.name}' on {model.engine.name}: {model.engine_reason}.")
     return model.package.digest, [label.name for label in model.package.plan.labels]
 

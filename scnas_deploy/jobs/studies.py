@@ -13,8 +13,9 @@ from scnas_deploy.data.volume import Volume
 from scnas_deploy.documents import Frozen, parse_document
 from scnas_deploy.errors import FormatError, PackageError
 from scnas_deploy.files import atomic_path, make_folder, sha256_of_file
-from scnas_deploy.inference.model import Model, SegmentOptions, load_model
+from scnas_deploy.inference.model import NOBODY, Model, SegmentOptions, load_model
 from scnas_deploy.inference.segmentation import Segmentation
+from scnas_deploy.inference.trust import Trust
 from scnas_deploy.jobs.worker import Attempt
 
 STUDY: Final = "study"
@@ -34,6 +35,10 @@ class StudySettings:
     """Its digest when the batch began."""
     engine: str = "auto"
     """Name of the engine."""
+    precision: str = "auto"
+    """Of the engine's products, as the package has it."""
+    trust: Trust = NOBODY
+    """Whose signatures count, and whether the model needs one."""
     threads: int | None = None
     """Threads of the engine; None lets it choose."""
     mirror: bool = False
@@ -46,7 +51,7 @@ class StudySettings:
     @property
     def identity(self) -> tuple[object, ...]:
         """What the labels depend on."""
-        return self.model_digest, self.engine, self.mirror, self.force
+        return self.model_digest, self.engine, self.precision, self.mirror, self.force
 
 
 class StudyPayload(Frozen):
@@ -100,7 +105,13 @@ class StudyHandler:
 
     def __init__(self, settings: StudySettings) -> None:
         self._settings = settings
-        self._model = load_model(settings.model, engine=settings.engine, num_threads=settings.threads)
+        self._model = load_model(
+            settings.model,
+            engine=settings.engine,
+            precision=settings.precision,
+            num_threads=settings.threads,
+            trust=settings.trust,
+        )
         if self._model.package.digest != settings.model_digest:
             raise PackageError(
                 settings.model,
