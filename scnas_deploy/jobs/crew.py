@@ -12,6 +12,8 @@ from scnas_deploy.jobs.names import new_name
 from scnas_deploy.jobs.patience import patiently
 
 _POLL_S: Final = 0.25
+_IDLE_PATIENCE_S: Final = 5.0
+"""Workers without a job have nothing to give back; on a cluster, some may still wait for room to start in."""
 
 
 class Runner(Protocol):
@@ -92,12 +94,12 @@ class Crew:
                 place.runner, place.changed_at = self._start(place.name), self._clock()
         return not all(place.empty for place in self._places)
 
-    def stop(self) -> None:
-        """Have all workers end: in order, or by force where they take too long."""
+    def stop(self, *, patience_s: float | None = None) -> None:
+        """Have all workers end: in order, or by force where that takes longer than the settings or the caller allow."""
         runners = [place.runner for place in self._places if place.runner is not None]
         for runner in runners:
             runner.ask_to_stop()
-        deadline = self._clock() + self._settings.stop_patience_s
+        deadline = self._clock() + (self._settings.stop_patience_s if patience_s is None else patience_s)
         while any(runner.status() is None for runner in runners) and self._clock() < deadline:
             time.sleep(_POLL_S / 5)
         self.kill()
@@ -148,8 +150,11 @@ def work_through(
             counts = patiently(lambda: ledger.counts(queue), interrupted)
             unfinished = counts[JobState.QUEUED] + counts[JobState.RUNNING]
             progress(sum(counts.values()) - unfinished, sum(counts.values()))
-            if not unfinished or not crew.tend():
-                break
+            if not unfinished:
+                crew.stop(patience_s=_IDLE_PATIENCE_S)
+                return
+            if not crew.tend():
+                return
             interrupted.wait(_POLL_S)
         crew.stop()
     finally:
