@@ -1,6 +1,7 @@
 """A real tritonserver on this machine: started on free ports, killed at the end, its log kept."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from tests.conftest import REQUIRE_ALL
 
 VENV = Path(__file__).parents[2] / ".venv-triton"
 _PATIENCE_SECONDS = 60
+_SHARED_MEMORY = re.compile(r"/dev/shm/\S+")
 _SAY_PYTHON = "import sys, sysconfig; print('%d.%d' % sys.version_info[:2], sysconfig.get_config_var('LIBDIR'))"
 
 
@@ -55,7 +57,6 @@ class RunningTriton:
         self.repository, self.log = repository, log
         self._installation = installation
         self._ports = {name: free_port() for name in ("http", "grpc")}
-        self._shared_memory = f"scnas_test_{os.getpid()}_{self._ports['grpc']}_"
         self.start()
 
     def url(self, model: str) -> str:
@@ -73,8 +74,8 @@ class RunningTriton:
     def start(self, *options: object) -> None:
         """Start it, on the ports it had before, and wait until every model is ready."""
         command = [self._installation.program, "--model-repository", self.repository]
-        command += ["--backend-directory", self._installation.backends, "--backend-config"]
-        command += [f"python,shm-default-byte-size=4194304,shm-region-prefix-name={self._shared_memory}"]
+        command += ["--backend-directory", self._installation.backends]
+        command += ["--backend-config=python,shm-default-byte-size=4194304"]
         command += ["--model-control-mode=explicit", "--load-model=*", "--allow-metrics=false", *options]
         for name, port in self._ports.items():
             command += [f"--{name}-port", port, f"--{name}-address", "127.0.0.1"]
@@ -97,11 +98,13 @@ class RunningTriton:
 
     def kill(self) -> None:
         """End it as a power failure would, and clear away what it leaves."""
-        with suppress(ProcessLookupError):
-            self.signal(signal.SIGKILL)
+        if self._process.poll() is not None:
+            return
+        shared = set(_SHARED_MEMORY.findall(Path(f"/proc/{self._process.pid}/maps").read_text()))
+        self.signal(signal.SIGKILL)
         self._process.wait()
-        for left in Path("/dev/shm").glob(f"{self._shared_memory}*"):
-            left.unlink()
+        for path in shared:
+            Path(path).unlink(missing_ok=True)
 
     def _wait_until_ready(self) -> None:
         end = time.monotonic() + _PATIENCE_SECONDS

@@ -18,7 +18,8 @@ from scnas_deploy.data.study import load_study
 from scnas_deploy.errors import ConfigError, EngineError
 from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.engines.triton import TritonEngine
-from scnas_deploy.inference.model import load_model
+from scnas_deploy.inference.engines.triton_server import TritonServer
+from scnas_deploy.inference.model import SegmentOptions, load_model
 from scnas_deploy.inference.triton_config import Serving
 from scnas_deploy.inference.triton_repository import CONFIG, write_repository
 from tests.inference.conftest import SHIPPED
@@ -73,11 +74,20 @@ def test_several_calls_are_on_the_server_at_a_time(triton, phantom, local):
     with ThreadPoolExecutor(engine.concurrency) as calls:
         answers = list(calls.map(engine.run, PATCHES[:4, None]))
     np.testing.assert_allclose(np.concatenate(answers), local.run(PATCHES[:4]), atol=1e-4)
+    wait_until(lambda: batches_of_four(triton) > before)  # the server counts after it has answered
     assert batches_of_four(triton) == before + 1
 
 
-def requests_answered(triton, model: str) -> int:
-    return triton.client.get_inference_statistics(model).model_stats[0].inference_stats.success.count
+def spied_batches(monkeypatch) -> list[int]:
+    """Patches of each request from now on."""
+    sent, infer = [], TritonServer.infer
+
+    def spy(server, version, input_name, output_name, patches_BCXYZ):
+        sent.append(len(patches_BCXYZ))
+        return infer(server, version, input_name, output_name, patches_BCXYZ)
+
+    monkeypatch.setattr(TritonServer, "infer", spy)
+    return sent
 
 
 def batches_of_four(triton) -> int:
@@ -93,11 +103,11 @@ def edit(model: Path, old: str, new: str) -> None:
     (model / CONFIG).write_text(text.replace(old, new))
 
 
-def test_more_patches_than_the_server_takes_at_once_come_back_in_their_order(triton, phantom, local):
+def test_more_patches_than_the_server_takes_at_once_come_back_in_their_order(triton, phantom, local, monkeypatch):
     engine = TritonEngine(triton.url("phantom"), phantom.models)
-    assert engine.preferred_batch == 32
-    many = np.concatenate([PATCHES] * 8)
+    many, sent = np.concatenate([PATCHES] * 8), spied_batches(monkeypatch)
     logits = engine.run(many)
+    assert sent == [32, 8]
     assert logits[:32].nbytes > 4 * 2**20  # what gRPC carries unless told otherwise
     np.testing.assert_allclose(logits, local.run(many), atol=1e-4)
 
@@ -106,9 +116,9 @@ def test_what_one_message_cannot_carry_goes_in_several(triton, phantom, local, m
     engine = TritonEngine(triton.url("phantom"), phantom.models)
     of_a_patch = 3 * PATCHES[0].nbytes
     monkeypatch.setattr("scnas_deploy.inference.engines.triton.MAX_MESSAGE_BYTES", 2**20 + 2 * of_a_patch)
-    before = requests_answered(triton, "phantom")
+    sent = spied_batches(monkeypatch)
     np.testing.assert_allclose(engine.run(PATCHES), local.run(PATCHES), atol=1e-4)
-    assert requests_answered(triton, "phantom") == before + 3  # of two, two and one
+    assert sent == [2, 2, 1]
     monkeypatch.setattr("scnas_deploy.inference.engines.triton.MAX_MESSAGE_BYTES", 2**20 + of_a_patch - 1)
     with pytest.raises(EngineError, match="expected patches that one gRPC message can carry"):
         engine.run(PATCHES)
@@ -123,7 +133,7 @@ def test_a_study_whose_server_dies_ends_with_an_error_and_runs_again_on_the_rest
         own.kill()
 
     with pytest.raises(EngineError, match=r"expected a Triton server that answers, found .*run the study again"):
-        model.segment(volume, progress=kill)
+        model.segment(volume, SegmentOptions(progress=kill))
     assert done
     own.start()
     here = load_model(exported.package, engine="onnxruntime").segment(volume)
@@ -140,6 +150,13 @@ def retried(action: Callable[[], T], seconds: float = 10) -> T:
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_server_that_hangs_is_given_up(triton, phantom):
@@ -169,7 +186,7 @@ def test_a_study_ends_on_the_network_it_began_with_while_the_server_takes_up_ano
             added.append(write_repository(triton.repository, other, Serving(name="rolling")).version)
             triton.client.load_model("rolling")
 
-    labels = model.segment(volume, progress=roll_forward).labels_XYZ
+    labels = model.segment(volume, SegmentOptions(progress=roll_forward)).labels_XYZ
     assert added == [2]
     here = load_model(exported.package, engine="onnxruntime").segment(volume)
     np.testing.assert_array_equal(labels, here.labels_XYZ)

@@ -39,6 +39,7 @@ class TritonEngine:
         EngineError: If the server does not answer, does not serve the model, or serves another network.
     """
 
+    preferred_batch = 1  # the server itself puts together what is under way
     concurrency = 4
 
     def __init__(
@@ -54,7 +55,7 @@ class TritonEngine:
         versions = (place.version,) if place.version else signature.versions
         self._version, self._digest = self._choose(versions, set(precisions))
         self.precision: Precision = precisions.get(self._digest or "", next(iter(precisions.values())))
-        self.preferred_batch = max(1, self._server.config(self._version).max_batch_size)
+        self._max_batch = max(1, self._server.config(self._version).max_batch_size)
         proof = "holds this network" if self._digest else "does not say what it holds: only the canary has proven it"
         self.reason = f"asked for; version {self._version} of its model {place.model} {proof}"
 
@@ -79,7 +80,7 @@ class TritonEngine:
                 found=f"{channels} x {' x '.join(map(str, size))} float32",
                 remedy="Use an engine of this machine",
             )
-        step = min(fitting, self.preferred_batch)
+        step = min(fitting, self._max_batch)
         for first in range(0, len(patches_BCXYZ), step):
             yield patches_BCXYZ[first : first + step]
 
