@@ -123,7 +123,7 @@ def _prove(package: Path, engine: str, precision: str, threads: int | None, trus
     from scnas_deploy.inference.model import load_model
 
     model = load_model(package, engine=engine, precision=precision, num_threads=threads, trust=trust)
-    note(f"Model '{model.package.manifest.name}' on {model.engine.name}: {model.engine_reason}.")
+    note(f"Model '{model.package.manifest.name}', {model.verdict}, on {model.engine.name}: {model.engine_reason}.")
     return model.package.digest, [label.name for label in model.package.plan.labels]
 
 

@@ -18,7 +18,6 @@ from scnas_deploy.inference.overlap import Overlap
 from scnas_deploy.inference.package import Canary
 from scnas_deploy.types import LogitsBKXYZ, PatchesBCXYZ
 
-_NUM_IMAGES = 8
 _PART_OF_DISTANCE = 0.1
 """An answer belongs to a patch if it is ten times nearer to it than the answers to different patches are."""
 
