@@ -1,4 +1,4 @@
-"""scnas export: a trained run becomes a model package, a package becomes what a server takes."""
+"""scnas export: a trained run becomes a model package, a package becomes what a server or a GPU takes."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, say, table
 from scnas_deploy.cli.export_package import write_triton
+from scnas_deploy.cli.export_tensorrt import TensorRtRequest, build_engines, build_engines_here, tensorrt_request
 
 if TYPE_CHECKING:
     from scnas_deploy.export.package import Description
@@ -37,10 +38,23 @@ def export(
     triton: Annotated[
         Path | None, typer.Option("--triton", help="Model repository of a Triton server to put the network into.")
     ] = None,
+    trt: Annotated[bool, typer.Option("--trt", help="Build TensorRT engines for this machine's GPU.")] = False,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="With --trt: float16 or float32; left out, all of the package's.")
+    ] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option("--workspace", help="With --trt: most GPU memory of a layer, as 4g; else all there is."),
+    ] = None,
+    hardware_compatible: Annotated[
+        bool,
+        typer.Option("--hardware-compatible", help="With --trt: for any GPU from Ampere on; slower."),
+    ] = False,
 ) -> None:
     """Export a trained network to a package, proven against PyTorch on real patches."""
+    tensorrt = tensorrt_request(trt, precision, workspace, hardware_compatible)
     if package is not None:
-        _export_further(package, triton, model_name)
+        _export_further(package, triton, tensorrt, model_name)
         return
     options.require_training()
     if int8:
@@ -49,6 +63,7 @@ def export(
     run = options.started_run(project, name)
     plan, genotype = run.network_plan(), run.genotype()
     from scnas_deploy.export.package import ExportOptions, export_package
+    from scnas_deploy.export.proof import gate_of
     from scnas_deploy.export.real_patches import RealImages
     from scnas_deploy.files import check_writable
     from scnas_deploy.inference.package import SUFFIX
@@ -62,7 +77,8 @@ def export(
     note("Exporting to ONNX and comparing engines on real patches")
     real = RealImages(run, dataset, project / ".scnas" / "cache")
     wanted = ExportOptions(half=fp16, calibration=real.for_calibration() if int8 else (), weights=weights)
-    manifest = export_package(network, genotype, plan, real.for_parity(), _describe(run, called), target, wanted)
+    patches = real.for_parity()
+    manifest = export_package(network, genotype, plan, patches, _describe(run, called), target, wanted)
     _print(manifest, target)
     if install:
         models = options.model_folder()
@@ -70,14 +86,21 @@ def export(
         say(f"Installed as '{called}' in {models.path}. Next: scnas segment STUDY.nii.gz")
     if triton is not None:
         write_triton(triton, target)
+    if tensorrt is not None:
+        build_engines_here(target, tensorrt, gate_of(network, patches))
 
 
-def _export_further(package: Path, triton: Path | None, name: str | None) -> None:
+def _export_further(package: Path, triton: Path | None, tensorrt: TensorRtRequest | None, name: str | None) -> None:
     from scnas_deploy.errors import ConfigError
 
-    if triton is None:
-        raise ConfigError("PACKAGE", expected="--triton DIR with a package", found="nothing to make", remedy="Give it")
-    write_triton(triton, package, name)
+    if triton is None and tensorrt is None:
+        raise ConfigError(
+            "PACKAGE", expected="--trt or --triton DIR with a package", found="nothing to make", remedy="Give one"
+        )
+    if triton is not None:
+        write_triton(triton, package, name)
+    if tensorrt is not None:
+        build_engines(package, tensorrt)
 
 
 def _require_calibration() -> None:

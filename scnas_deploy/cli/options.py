@@ -47,11 +47,19 @@ GpusOption = Annotated[
 CheckpointingOption = Annotated[
     bool, typer.Option("--checkpointing", help="Compute cells twice to save memory; the numbers stay the same.")
 ]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino, onnxruntime or triton://HOST:PORT/MODEL.")]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="auto, tensorrt, onnxruntime-cuda, openvino, onnxruntime, onnxruntime-tensorrt "
+        "or triton://HOST:PORT/MODEL.",
+    ),
+]
 PrecisionOption = Annotated[
     str,
     typer.Option(
-        "--precision", help="auto, float32, float16 or int8, if the package has it; auto is float32 on a CPU."
+        "--precision",
+        help="auto, float32, float16 or int8, if the package has it; auto is float32 on a CPU, half on a GPU.",
     ),
 ]
 MirrorOption = Annotated[

@@ -1,6 +1,6 @@
 """Proving a network's artefacts: each one in every engine here that runs its precision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from torch import nn
@@ -47,6 +47,16 @@ def prove(
     for engine, record in zip(engines, parity, strict=True):
         require_parity(record, LIMITS[engine.precision])
     return tuple(_artefact(precision, engines, parity, canary) for precision in models)
+
+
+def gate_of(network: nn.Module, patches: Sequence[RealPatches]) -> Callable[[Engine], None]:
+    """Return what raises ParityError for an engine that computes something else than PyTorch on real patches."""
+
+    def gate(engine: Engine) -> None:
+        (record,) = compare(TorchEngine(network), [engine], patches)
+        require_parity(record, LIMITS[engine.precision])
+
+    return gate
 
 
 def _artefact(

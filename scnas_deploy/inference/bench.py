@@ -173,7 +173,7 @@ def bench_engines(
 
 def _tasks(package: ModelPackage, study: Volume, options: BenchOptions) -> list[EngineTask]:
     """Each engine in each of the package's precisions that it runs; one that is not known finds out for itself."""
-    names = options.engines or installed_engines()
+    names = options.engines or installed_engines(built=True)
     if not names:
         raise MissingExtraError("openvino", "cpu", "measuring engines")
     return [

@@ -12,6 +12,7 @@ from scnas_deploy.inference.batching import best_batch
 from scnas_deploy.inference.canary import check_batches, check_canary
 from scnas_deploy.inference.engines.base import Engine, described
 from scnas_deploy.inference.engines.select import open_engine
+from scnas_deploy.inference.inputs import input_range
 from scnas_deploy.inference.labelling import Labelling, label_study
 from scnas_deploy.inference.mirroring import MirroringEngine
 from scnas_deploy.inference.package import ModelPackage, open_package
@@ -126,7 +127,8 @@ def load_model(
     """
     package = open_package(path)
     verdict = trust.judge(path, package.seal)
-    opened = open_engine(package.models, engine, precision=precision, num_threads=num_threads)
+    inputs = input_range(package.plan, package.genotype.architecture)
+    opened = open_engine(package.models, engine, precision=precision, num_threads=num_threads, inputs=inputs)
     check_canary(opened.engine, package.canary, package.artefact(opened.engine.precision).canary)
     batch = best_batch(opened.engine, package.canary.patches_BCXYZ)
     check_batches(opened.engine, package.canary, batch)

@@ -1,4 +1,4 @@
-"""init, search, train, evaluate, export, segment: each bare, one after the other, on the phantom."""
+"""init, search, train, evaluate, export, segment: bare as a rule, one after the other, on the phantom."""
 
 import json
 
@@ -21,7 +21,7 @@ def finished(tmp_path_factory, phantom_dataset) -> CommandLine:
     scnas("search", "--epochs", "2", "--steps-per-epoch", "2")
     scnas("train", "--epochs", "4", "--steps-per-epoch", "8")
     scnas("evaluate")
-    scnas("export")
+    scnas.exported = scnas("export", "--trt").stdout
     return scnas
 
 
@@ -44,6 +44,11 @@ def test_the_provenance_says_what_the_search_cost_and_saw(finished):
     assert provenance.search_seconds > 0
     assert provenance.training_cases == 8
     assert provenance.settings["operations"] == ["conv_3x3x3", "identity", "zero"]
+
+
+def test_the_export_builds_an_engine_for_a_gpu_or_says_where_to(finished):
+    built, elsewhere = "Built by tensorrt", "without PyTorch: scnas export phantom.scnas --trt"
+    assert (built in finished.exported) != (elsewhere in finished.exported)
 
 
 def test_the_gap_from_supernet_to_retrained_network_is_on_the_same_patches(finished):

@@ -55,6 +55,10 @@ OPTIONS = {
     "export": {
         "package",
         "--triton",
+        "--trt",
+        "--precision",
+        "--workspace",
+        "--hardware-compatible",
         "--project",
         "--name",
         "--as",

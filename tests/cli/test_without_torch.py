@@ -88,3 +88,8 @@ def test_training_names_what_to_install(without_torch, phantom_dataset):
     for command in ("search", "train", "evaluate", "export"):
         message = without_torch.refused(command, status=4)
         assert "pip install 'scnas-deploy[train]'" in message
+
+
+def test_an_engine_for_a_gpu_asks_for_the_gpus_extra_alone(without_torch, exported):
+    message = without_torch.refused("export", exported.package, "--trt", status=4)
+    assert "pip install 'scnas-deploy[gpu]'" in message

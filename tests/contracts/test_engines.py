@@ -9,21 +9,63 @@ import pytest
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.inference.engines.base import Engine
-from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
-from scnas_deploy.inference.engines.openvino import OpenVinoEngine
 from scnas_deploy.inference.engines.pytorch import TorchEngine
-from scnas_deploy.inference.engines.triton import TritonEngine
+from scnas_deploy.inference.engines.select import installed_engines, open_engine
+from scnas_deploy.inference.inputs import InputRange
 from scnas_deploy.inference.package import open_package
+from tests.inference.tensorrt.cuda_fake import CudaFake
+from tests.inference.tensorrt.tensorrt_fake import fake_gpu
 
-DEPLOYED = {"onnxruntime": OnnxRuntimeEngine, "openvino": OpenVinoEngine}
+ON_THE_CPU = ("onnxruntime", "openvino")
+ON_A_GPU = ("tensorrt", "onnxruntime-cuda", "onnxruntime-tensorrt")
+DEPLOYED = (*ON_THE_CPU, "tensorrt-on-a-fake", *(pytest.param(name, marks=pytest.mark.gpu) for name in ON_A_GPU))
+
+INPUTS = InputRange(least=(1, 1, 24, 24, 24), usual=(3, 1, 24, 24, 24), most=(4, 1, 24, 24, 24))
+
+
+class TensorRtOnAFake:
+    """TensorRT's engine, with the fake library and GPU around each of its calls."""
+
+    def __init__(self, model: bytes) -> None:
+        self._cuda = CudaFake()
+        with fake_gpu(self._cuda):
+            self._engine = opened = open_engine({"float32": model}, "tensorrt", inputs=INPUTS).engine
+        self.name, self.precision, self.device = opened.name, opened.precision, opened.device
+        self.preferred_batch, self.concurrency = opened.preferred_batch, opened.concurrency
+
+    def run(self, patches_BCXYZ):
+        with fake_gpu(self._cuda):
+            return self._engine.run(patches_BCXYZ)
+
+
+def open_deployed(name: str, model: bytes, num_threads: int | None = None) -> Engine:
+    """Open an engine by the name that a test has for it."""
+    if name == "tensorrt-on-a-fake":
+        return TensorRtOnAFake(model)
+    if name in ON_A_GPU and name not in installed_engines(built=True):
+        pytest.skip(f"{name} or an NVIDIA GPU is not here")
+    return open_engine({"float32": model}, name, num_threads=num_threads, inputs=INPUTS).engine
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache_of_its_own(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module")
-def opened(exported, triton):
-    package = open_package(exported.package)
-    engines = {name: kind(package.model) for name, kind in DEPLOYED.items()}
-    engines["triton"] = TritonEngine(triton.url("phantom"), package.models)
-    return {**engines, "pytorch": TorchEngine(copy.deepcopy(exported.network))}
+def opened(exported, request):
+    """Engines by name, each opened when it is first asked for."""
+    models = open_package(exported.package).models
+
+    class Opened(dict):
+        def __missing__(self, name: str) -> Engine:
+            address = request.getfixturevalue("triton").url("phantom") if name == "triton" else name
+            self[name] = open_deployed(address, models["float32"])
+            return self[name]
+
+    return Opened(pytorch=TorchEngine(copy.deepcopy(exported.network)))
 
 
 @pytest.fixture(params=[*DEPLOYED, "triton", "pytorch"])
@@ -50,7 +92,7 @@ def reference(opened, batch):
 def test_it_is_an_engine_and_says_what_it_runs_on(engine):
     assert isinstance(engine, Engine)
     kind, version = engine.name.split(" ", 1)
-    assert kind in {*DEPLOYED, "triton", "pytorch"}
+    assert kind in {*ON_THE_CPU, *ON_A_GPU, "triton", "pytorch"}
     assert version[0].isdigit()
     assert engine.precision == "float32"
     assert engine.device in {"CPU", "CUDA"} or kind == "triton"
@@ -99,24 +141,24 @@ def test_the_same_patch_gets_the_same_answer_each_time(engine, batch):
     np.testing.assert_array_equal(engine.run(batch[:1]), engine.run(batch[:1]))
 
 
-@pytest.mark.parametrize("name", list(DEPLOYED))
+@pytest.mark.parametrize("name", ON_THE_CPU)
 def test_the_number_of_threads_changes_no_label(name, exported, batch, reference):
-    logits = DEPLOYED[name](open_package(exported.package).model, num_threads=1).run(batch[:1])
+    logits = open_deployed(name, open_package(exported.package).model, num_threads=1).run(batch[:1])
     np.testing.assert_allclose(logits, reference[:1], rtol=0, atol=1e-2)
 
 
-@pytest.mark.parametrize("name", list(DEPLOYED))
+@pytest.mark.parametrize("name", DEPLOYED)
 @pytest.mark.parametrize("model", [b"", b"not a network", bytes(10_000)])
 def test_bytes_that_are_no_network_are_an_engine_error(name, model):
-    with pytest.raises(EngineError, match=rf"{name} .*expected a loadable ONNX model"):
-        DEPLOYED[name](model)
+    with pytest.raises(EngineError, match=rf"{name.removesuffix('-on-a-fake')} .*expected a loadable ONNX model"):
+        open_deployed(name, model)
 
 
-@pytest.mark.parametrize("name", list(DEPLOYED))
+@pytest.mark.parametrize("name", DEPLOYED)
 def test_a_truncated_network_is_an_engine_error(name, exported):
     model = open_package(exported.package).model
-    with pytest.raises(EngineError, match=rf"{name} "):
-        DEPLOYED[name](model[: len(model) // 2])
+    with pytest.raises(EngineError, match=rf"{name.removesuffix('-on-a-fake')} "):
+        open_deployed(name, model[: len(model) // 2])
 
 
 def test_a_channel_too_many_is_an_engine_error(engine):

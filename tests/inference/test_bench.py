@@ -81,7 +81,7 @@ def test_a_study_of_other_channels_is_refused_before_anything_starts(shipped, st
 
 
 def test_where_no_engine_is_installed_the_command_to_install_one_is_named(shipped, study, monkeypatch):
-    monkeypatch.setattr(bench, "installed_engines", tuple)
+    monkeypatch.setattr(bench, "installed_engines", lambda **_: ())
     with pytest.raises(MissingExtraError, match=r"scnas-deploy\[cpu\]"):
         bench_engines(shipped, study, BenchOptions())
 

@@ -1,13 +1,20 @@
 """The engine that is taken, and why."""
 
+import logging
 import sys
 
 import pytest
 
-from scnas_deploy.errors import ConfigError, MissingExtraError
+from scnas_deploy.errors import ConfigError, EngineError, MissingExtraError
 from scnas_deploy.inference.engines import select
 from scnas_deploy.inference.engines.select import ENGINE_NAMES, installed_engines, open_engine, usable_precisions
+from scnas_deploy.inference.inputs import InputRange
 from scnas_deploy.inference.package import open_package
+from tests.inference.conftest import EngineFake, constant_logits
+from tests.inference.tensorrt.cuda_fake import CudaFake
+from tests.inference.tensorrt.tensorrt_fake import fake_gpu
+
+INPUTS = InputRange(least=(1, 1, 24, 24, 24), usual=(4, 1, 24, 24, 24), most=(4, 1, 24, 24, 24))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +35,8 @@ def install_only(monkeypatch):
 
 
 def test_the_choices_are_these():
-    assert ENGINE_NAMES == ("auto", "openvino", "onnxruntime")
+    engines = ("tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime", "onnxruntime-tensorrt")
+    assert ("auto", *engines) == ENGINE_NAMES
 
 
 def test_openvino_is_taken_where_both_are_installed(network):
@@ -54,9 +62,7 @@ def test_an_engine_that_is_asked_for_is_taken(name, network):
 
 @pytest.mark.parametrize("name", ["abacus", "", "OpenVINO", "auto ", "http://host:8001/model"])
 def test_an_unknown_engine_is_refused_with_the_choices(name, network):
-    with pytest.raises(
-        ConfigError, match="--engine: expected one of auto, openvino, onnxruntime or triton://HOST:PORT/MODEL"
-    ):
+    with pytest.raises(ConfigError, match=r"--engine: expected one of auto, tensorrt, .* or triton://HOST:PORT/MODEL"):
         open_engine(network, name)
 
 
@@ -78,3 +84,81 @@ def test_of_a_packages_precisions_each_engine_names_those_that_it_runs(network):
     assert usable_precisions("openvino", network) == ("float32",)
     assert usable_precisions("onnxruntime", {}) == ()
     assert usable_precisions("abacus", network) == ()
+
+
+def test_a_network_that_no_engine_loads_is_the_last_engines_error(caplog):
+    with pytest.raises(EngineError, match=r"^onnxruntime "):
+        open_engine({"float32": b"not a network"})
+    assert "The engine openvino cannot be used, onnxruntime is tried next" in caplog.text
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    """A fake GPU with a fake TensorRT, and a fake engine for ONNX Runtime's CUDA provider."""
+    monkeypatch.setenv("SCNAS_CACHE", str(tmp_path))
+    monkeypatch.setattr(select, "has_provider", lambda provider: provider == "cuda")
+    cuda = select.EngineKind(
+        open=lambda model, **_: EngineFake(constant_logits(1, 0, 0)),
+        module="onnxruntime",
+        extra="gpu",
+        precisions=("float16", "float32"),
+        on_gpu=True,
+    )
+    monkeypatch.setitem(select._KINDS, "onnxruntime-cuda", cuda)
+    with fake_gpu() as trt:
+        yield trt
+
+
+def test_on_a_gpu_tensorrt_comes_first(gpu, network):
+    assert installed_engines(built=True) == ("tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime")
+    opened = open_engine(network, inputs=INPUTS)
+    assert opened.engine.name == "tensorrt 11.4.0.106"
+    assert opened.reason == "the fastest of those that run here (tensorrt, onnxruntime-cuda, openvino, onnxruntime)"
+    assert opened.engine.preferred_batch == 4
+
+
+def test_where_nothing_is_known_of_the_batches_no_engine_is_built(gpu, network):
+    """A build takes minutes: too long for an engine that measures one operation."""
+    assert installed_engines() == ("onnxruntime-cuda", "openvino", "onnxruntime")
+    assert open_engine(network).engine.name == "fake 1.0"
+    with pytest.raises(ConfigError, match="tensorrt, which is built for one"):
+        open_engine(network, "tensorrt")
+
+
+def test_an_engine_that_cannot_be_built_gives_way_with_a_warning_and_a_reason(gpu, network, monkeypatch, caplog):
+    monkeypatch.setattr("tests.inference.tensorrt.tensorrt_fake.BuilderFake.build_serialized_network", lambda *_: None)
+    with caplog.at_level(logging.WARNING):
+        opened = open_engine(network, inputs=INPUTS)
+    assert opened.engine.name == "fake 1.0"
+    assert opened.reason.endswith("(tensorrt, onnxruntime-cuda, openvino, onnxruntime); tensorrt could not be used")
+    assert "The engine tensorrt cannot be used, onnxruntime-cuda is tried next: tensorrt 11.4.0.106: exp" in caplog.text
+
+
+def test_where_neither_gpu_engine_can_be_used_the_cpu_does_it(gpu, network, monkeypatch):
+    def fail(model, **_):
+        raise EngineError("onnxruntime-cuda", expected="CUDA", found="none", remedy="Install it")
+
+    monkeypatch.setattr("tests.inference.tensorrt.tensorrt_fake.BuilderFake.build_serialized_network", lambda *_: None)
+    broken = select.EngineKind(open=fail, module="onnxruntime", extra="gpu", on_gpu=True)
+    monkeypatch.setitem(select._KINDS, "onnxruntime-cuda", broken)
+    opened = open_engine(network, inputs=INPUTS)
+    assert opened.engine.name.startswith("openvino ")
+    assert opened.reason.endswith("; tensorrt and onnxruntime-cuda could not be used")
+
+
+def test_an_engine_that_is_asked_for_and_cannot_be_built_is_never_replaced(gpu, network, monkeypatch):
+    monkeypatch.setattr("tests.inference.tensorrt.tensorrt_fake.BuilderFake.build_serialized_network", lambda *_: None)
+    with pytest.raises(EngineError, match="a network that TensorRT can build"):
+        open_engine(network, "tensorrt", inputs=INPUTS)
+
+
+def test_half_precision_is_taken_on_a_gpu_where_the_package_has_it(gpu, network):
+    both = {"float32": network["float32"], "float16": network["float32"]}
+    assert open_engine(both, inputs=INPUTS).engine.precision == "float16"
+    assert open_engine(both, inputs=INPUTS, precision="float32").engine.precision == "float32"
+    assert open_engine(both, "openvino", inputs=INPUTS).engine.precision == "float32"
+
+
+def test_libraries_without_a_gpu_are_not_taken(network):
+    with fake_gpu(CudaFake(None)):
+        assert installed_engines(built=True) == ("openvino", "onnxruntime")
