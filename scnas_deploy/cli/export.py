@@ -40,6 +40,7 @@ def export(
 ) -> None:
     """Export a trained network to a package, proven against PyTorch on real patches."""
     if package is not None:
+        _refuse_precisions(fp16=fp16, int8=int8)
         _export_further(package, triton, model_name)
         return
     options.require_training()
@@ -78,6 +79,19 @@ def _export_further(package: Path, triton: Path | None, name: str | None) -> Non
     if triton is None:
         raise ConfigError("PACKAGE", expected="--triton DIR with a package", found="nothing to make", remedy="Give it")
     write_triton(triton, package, name)
+
+
+def _refuse_precisions(*, fp16: bool, int8: bool) -> None:
+    """Another precision is proven on real patches, which a package does not hold."""
+    from scnas_deploy.errors import ConfigError
+
+    if fp16 or int8:
+        raise ConfigError(
+            "--fp16" if fp16 else "--int8",
+            expected="a training run, whose dataset proves the precision",
+            found="a package",
+            remedy="Export the run with it",
+        )
 
 
 def _require_calibration() -> None:
