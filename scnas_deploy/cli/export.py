@@ -54,6 +54,7 @@ def export(
     """Export a trained network to a package, proven against PyTorch on real patches."""
     tensorrt = tensorrt_request(trt, precision, workspace, hardware_compatible)
     if package is not None:
+        _refuse_precisions(fp16=fp16, int8=int8)
         _export_further(package, triton, tensorrt, model_name)
         return
     options.require_training()
@@ -101,6 +102,19 @@ def _export_further(package: Path, triton: Path | None, tensorrt: TensorRtReques
         write_triton(triton, package, name)
     if tensorrt is not None:
         build_engines(package, tensorrt)
+
+
+def _refuse_precisions(*, fp16: bool, int8: bool) -> None:
+    """Another precision is proven on real patches, which a package does not hold."""
+    from scnas_deploy.errors import ConfigError
+
+    if fp16 or int8:
+        raise ConfigError(
+            "--fp16" if fp16 else "--int8",
+            expected="a training run, whose dataset proves the precision",
+            found="a package",
+            remedy="Export the run with it",
+        )
 
 
 def _require_calibration() -> None:

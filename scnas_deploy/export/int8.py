@@ -25,8 +25,8 @@ from scnas_deploy.types import PatchesBCXYZ
 def to_int8(model: bytes, patches: Sequence[PatchesBCXYZ]) -> bytes:
     """Return an ONNX file whose convolutions are in eight bits; its image and logits stay float32.
 
-    Weights take seven of the eight bits: a processor without VNNI adds two products in sixteen bits, which would
-    overflow. So every processor answers the same: with AVX2, AVX-512 and VNNI, all labels were equal.
+    Weights take seven of the eight bits, but depthwise ones: a processor without VNNI adds two channels' products in
+    sixteen bits, which would overflow. So every processor answers the same: AVX2, AVX-512 and VNNI gave equal labels.
 
     Args:
         model: An ONNX file in float32.

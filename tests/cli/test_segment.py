@@ -45,6 +45,24 @@ def test_each_engine_and_any_number_of_threads_give_the_same_labels(with_model, 
     assert (first != second).mean() <= 1e-4
 
 
+def test_a_lower_precision_is_said_in_the_note_and_in_json(scnas, study, in_all_precisions):
+    package = in_all_precisions.package
+    result = scnas("segment", study, "-m", package, "--precision", "int8", "--json", "-o", "int8.nii")
+    printed = json.loads(result.stdout)
+    assert printed["precision"] == "int8"
+    assert printed["engine"].startswith("openvino ")
+    assert printed["engine"].endswith(", int8")
+    assert f"on {printed['engine']}:" in result.stderr
+    assert json.loads(scnas("segment", study, "-m", package, "--json").stdout)["precision"] == "float32"
+    exact, coarse = (np.asanyarray(nib.load(scnas.folder / n).dataobj) for n in ("phantom_000_seg.nii.gz", "int8.nii"))
+    assert 0.98 < (exact == coarse).mean() < 1
+
+
+def test_a_precision_that_the_model_lacks_is_refused(with_model, study):
+    message = with_model.refused("segment", study, "--precision", "int8", status=2)
+    assert "--precision: expected auto or one of float32, found 'int8'" in message
+
+
 def test_neither_pytorch_nor_other_slow_packages_are_imported(with_model, study):
     code = (
         "import sys; from scnas_deploy.cli.main import run\n"

@@ -5,6 +5,7 @@ import pytest
 
 from scnas_deploy.errors import ExportError, ParityError
 from scnas_deploy.export.parity import LIMITS, RealPatches, compare, require_parity
+from scnas_deploy.inference.manifest import ParityRecord
 
 SHAPE = (3, 6, 7, 8)
 
@@ -106,6 +107,92 @@ def test_the_dice_is_that_of_the_worst_class():
     record = record_of([theirs], [ours])
     assert record.label_agreement == 0.75
     assert record.label_dice == 0  # class 2; class 1 has 2/3
+
+
+def logits_of(classes, num_classes=3):
+    """Logits that answer the classes."""
+    return np.stack([classes == index for index in range(num_classes)], axis=1).astype(np.float32)
+
+
+def with_truth(truth) -> list[RealPatches]:
+    return [RealPatches(np.zeros((len(truth), 1, *truth.shape[1:]), dtype=np.float32), truth)]
+
+
+def test_the_dice_lost_is_that_of_the_class_that_loses_most():
+    truth = np.zeros((1, 4, 4, 4), dtype=np.uint8)
+    truth[0, 0], truth[0, 1] = 1, 2
+    theirs, ours = truth.copy(), truth.copy()
+    theirs[0, 0, 0] = 0  # class 1 has lost something already
+    ours[0, 1, 0] = 0  # 12 of 16 voxels of class 2 are left; class 1 gains
+    reference, engine = EngineFake("a", [logits_of(theirs)]), EngineFake("b", [logits_of(ours)])
+    (record,) = compare(reference, [engine], with_truth(truth))
+    assert record.dice_loss == pytest.approx(1 - 24 / 28)
+
+
+def test_a_network_that_only_gains_loses_less_than_nothing():
+    truth = np.ones((1, 4, 4, 4), dtype=np.uint8)
+    theirs = truth.copy()
+    theirs[0, 0] = 0
+    engines = EngineFake("a", [logits_of(theirs, 2)]), [EngineFake("b", [logits_of(truth, 2)])]
+    (record,) = compare(*engines, with_truth(truth))
+    assert record.dice_loss == pytest.approx(2 * 48 / (64 + 48) - 1)
+
+
+def test_without_the_truth_no_loss_is_known_and_eight_bits_are_refused(answers):
+    record = record_of(answers, answers)
+    assert record.dice_loss is None
+    with pytest.raises(ParityError, match="no true labels on 5 patches"):
+        require_parity(record, LIMITS["int8"])
+
+
+FIGURES = {
+    "max_abs_error": 5.0,
+    "max_rel_error": 0.04,
+    "label_agreement": 0.9995,
+    "label_dice": 0.9,
+    "dice_loss": 0.004,
+}
+
+
+@pytest.mark.parametrize(
+    ("precision", "changed", "passes"),
+    [
+        ("float16", {}, True),
+        ("float16", {"label_agreement": 0.999}, True),
+        ("float16", {"label_agreement": 0.9989}, False),
+        ("float16", {"max_rel_error": 0.06}, False),
+        ("float16", {"dice_loss": None}, True),
+        ("int8", {}, True),
+        ("int8", {"label_agreement": 0.99, "max_rel_error": 0.9}, True),
+        ("int8", {"label_agreement": 0.9899}, False),
+        ("int8", {"dice_loss": 0.005}, True),
+        ("int8", {"dice_loss": 0.0051}, False),
+        ("int8", {"max_rel_error": 1e30}, False),
+        ("float32", {}, False),
+    ],
+)
+def test_each_precision_has_limits_of_its_own(precision, changed, passes):
+    record = ParityRecord(engine="other 2", num_patches=10, **{**FIGURES, **changed})
+    if passes:
+        require_parity(record, LIMITS[precision])
+        return
+    with pytest.raises(ParityError, match=r"other 2: expected .* on 10 patches"):
+        require_parity(record, LIMITS[precision])
+
+
+def test_an_engine_that_answers_nothing_but_nan_is_refused_in_every_precision(answers):
+    record = record_of(answers, [np.full_like(logits, np.nan) for logits in answers])
+    for limits in LIMITS.values():
+        with pytest.raises(ParityError):
+            require_parity(record, limits)
+
+
+def test_several_engines_are_compared_with_one_answer_of_the_reference(answers):
+    reference = EngineFake("torch 1", answers)  # has one answer to each batch
+    others = [logits + np.float32(0.5) for logits in answers]
+    records = compare(reference, [EngineFake("near 1", answers), EngineFake("far 1", others)], PATCHES)
+    assert [record.engine for record in records] == ["near 1", "far 1"]
+    assert [record.max_abs_error for record in records] == [0, pytest.approx(0.5, rel=1e-5)]
 
 
 def test_a_class_that_neither_answers_does_not_lower_the_dice():

@@ -7,10 +7,11 @@ import pytest
 
 from scnas_deploy.data.check import load_case
 from scnas_deploy.data.volume import Volume
-from scnas_deploy.errors import EngineError, FingerprintError, FormatError, PackageError
+from scnas_deploy.errors import ConfigError, EngineError, FingerprintError, FormatError, PackageError
 from scnas_deploy.inference.canary import check_canary
+from scnas_deploy.inference.canary_limits import SLACK
 from scnas_deploy.inference.engines.select import OpenedEngine
-from scnas_deploy.inference.model import SegmentOptions, load_model
+from scnas_deploy.inference.model import Model, SegmentOptions, load_model
 from tests.inference.conftest import EngineFake, constant_logits
 
 
@@ -92,6 +93,83 @@ def test_an_engine_that_answers_the_canary_wrongly_is_refused(wrong, model, expo
     with pytest.raises(EngineError, match=rf"fake 1\.0: expected the package's canary answer .*, found {found}"):
         load_model(exported.package)
     assert engine.batches == [1]
+
+
+@pytest.fixture(scope="module")
+def precise(in_all_precisions) -> Model:
+    return load_model(in_all_precisions.package)
+
+
+def in_precision(precision, answer) -> EngineFake:
+    engine = EngineFake(answer)
+    engine.precision = precision
+    return engine
+
+
+LOWER = ("float16", "int8")
+
+
+@pytest.mark.parametrize("precision", LOWER)
+@pytest.mark.parametrize("wrong", set(WRONG_ANSWERS) - {"drifted"})
+def test_what_is_wrong_is_refused_in_every_precision(wrong, precision, precise, in_all_precisions, monkeypatch):
+    answer, found = WRONG_ANSWERS[wrong]
+    engine = in_precision(precision, answer(precise.package.canary))
+    with pytest.raises(EngineError, match=rf"expected the package's canary answer .*, found {found}"):
+        open_with(engine, in_all_precisions, monkeypatch)
+
+
+@pytest.mark.parametrize("precision", LOWER)
+def test_a_lower_precision_may_drift_by_a_multiple_of_its_exports_and_no_more(
+    precision, precise, in_all_precisions, monkeypatch
+):
+    canary, proven = precise.package.canary, precise.package.artefact(precision).canary
+    near, far = (drift(canary, factor * proven.max_abs_error) for factor in (SLACK * 0.9, SLACK * 1.1))
+    open_with(in_precision(precision, near), in_all_precisions, monkeypatch)
+    with pytest.raises(EngineError, match="a largest difference"):
+        open_with(in_precision(precision, far), in_all_precisions, monkeypatch)
+
+
+@pytest.mark.parametrize("precision", LOWER)
+def test_a_class_that_is_missed_is_refused_however_small_it_is(precision, precise):
+    """In the real canary each class has half a per cent of the voxels at least: fewer than may differ in eight bits."""
+    small = precise.package.canary.classes_XYZ.copy()
+    small[small == 2] = 0
+    small[:2, :2, :2] = 2
+    logits = np.stack([small == index for index in range(3)])[None].astype(np.float32)
+    canary = replace(precise.package.canary, classes_XYZ=small, logits_BKXYZ=logits)
+    missed = logits.copy()
+    missed[:, 2] = 0.45
+    missed[:, 0, :2, :2, :2] = 0.46
+    with pytest.raises(EngineError, match=r"of one class 0\.00"):
+        check_canary(in_precision(precision, lambda patches: missed), canary, None)
+
+
+@pytest.mark.parametrize(
+    ("precision", "kind"), [("float32", "openvino"), ("float16", "onnxruntime"), ("int8", "openvino")]
+)
+def test_each_precision_runs_in_an_engine_made_for_it_and_says_so(precision, kind, in_all_precisions, precise, study):
+    opened = load_model(in_all_precisions.package, precision=precision)
+    assert (opened.engine.name.split()[0], opened.engine.precision) == (kind, precision)
+    result, exact = opened.segment(study), precise.segment(study)
+    assert result.precision == precision
+    assert result.engine == opened.engine.name + ("" if precision == "float32" else f", {precision}")
+    assert (result.labels_XYZ == exact.labels_XYZ).mean() >= 0.99
+    assert result.labels_XYZ.any()
+
+
+def test_on_a_cpu_auto_stays_float32(precise):
+    assert precise.engine.precision == "float32"
+
+
+def test_a_precision_that_the_package_lacks_is_refused(exported):
+    with pytest.raises(ConfigError, match=r"--precision: expected auto or one of float32, found 'int8'.*export"):
+        load_model(exported.package, precision="int8")
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("onnxruntime", "int8"), ("openvino", "float16")])
+def test_a_precision_that_the_engine_asked_for_does_not_run_is_refused(engine, precision, in_all_precisions):
+    with pytest.raises(ConfigError, match="--precision: expected auto or one of float32, "):
+        load_model(in_all_precisions.package, engine=engine, precision=precision)
 
 
 def test_an_engine_within_the_tolerance_is_taken(model):

@@ -18,6 +18,7 @@ from scnas_deploy.inference.package import (
     GENOTYPE,
     MANIFEST,
     MODEL,
+    MODELS,
     PLAN,
     SIGNATURE,
     WEIGHTS,
@@ -415,4 +416,40 @@ def test_a_canary_of_another_shape_than_the_plans_is_refused(odd, exported, tmp_
         classes=np.zeros(size, np.uint8),
     )
     with pytest.raises(PackageError, match="canary"):
+        open_package(rewrite(exported.package, tmp_path / "p.scnas", members={CANARY: content}))
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_a_network_that_the_manifest_has_not_proven_is_refused(precision, in_all_precisions, tmp_path):
+    artefacts = json.loads(read_members(in_all_precisions.package)[MANIFEST])["artefacts"]
+    kept = [artefact for artefact in artefacts if artefact["precision"] != precision]
+    path = rewrite(in_all_precisions.package, tmp_path / "p.scnas", manifest={"artefacts": kept})
+    with pytest.raises(PackageError, match=rf"expected the networks .*{MODELS[precision]}.* in the manifest, found"):
+        open_package(path)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_a_proven_network_that_is_not_there_is_refused(precision, in_all_precisions, tmp_path):
+    path = rewrite(in_all_precisions.package, tmp_path / "p.scnas", without=[MODELS[precision]])
+    with pytest.raises(PackageError, match=rf"in the manifest, found .*{MODELS[precision]}"):
+        open_package(path)
+
+
+def test_the_proof_of_another_precision_or_file_is_none(in_all_precisions, tmp_path):
+    artefacts = json.loads(read_members(in_all_precisions.package)[MANIFEST])["artefacts"]
+    exchanged = [
+        {**artefact, "file": other["file"]} for artefact, other in zip(artefacts, artefacts[::-1], strict=True)
+    ]
+    for wrong in (exchanged, [*artefacts, artefacts[1]]):
+        with pytest.raises(PackageError, match="in the manifest, found"):
+            open_package(rewrite(in_all_precisions.package, tmp_path / "p.scnas", manifest={"artefacts": wrong}))
+
+
+@pytest.mark.parametrize("value", [3, 255])
+def test_a_canary_of_a_class_that_the_plan_lacks_is_refused(value, exported, tmp_path):
+    canary = open_package(exported.package).canary
+    classes = canary.classes_XYZ.copy()
+    classes[0, 0, 0] = value
+    content = npz(patches=canary.patches_BCXYZ, logits=canary.logits_BKXYZ, classes=classes)
+    with pytest.raises(PackageError, match=rf"of 3 classes, found 0 to {value}"):
         open_package(rewrite(exported.package, tmp_path / "p.scnas", members={CANARY: content}))

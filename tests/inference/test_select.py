@@ -162,3 +162,18 @@ def test_half_precision_is_taken_on_a_gpu_where_the_package_has_it(gpu, network)
 def test_libraries_without_a_gpu_are_not_taken(network):
     with fake_gpu(CudaFake(None)):
         assert installed_engines(built=True) == ("openvino", "onnxruntime")
+
+
+def test_auto_takes_the_fastest_that_runs_the_precision(in_all_precisions):
+    models = open_package(in_all_precisions.package).models
+    for precision, name in (("float32", "openvino"), ("int8", "openvino"), ("float16", "onnxruntime")):
+        opened = open_engine(models, precision=precision)
+        assert (opened.engine.name.split()[0], opened.engine.precision) == (name, precision)
+        assert installed_engines(precision)[0] == name
+    assert "(onnxruntime)" in open_engine(models, precision="float16").reason
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4", ""])
+def test_a_precision_that_there_is_not_is_refused_with_those_that_there_are(precision, network):
+    with pytest.raises(ConfigError, match="--precision: expected auto or one of float32, found"):
+        open_engine(network, precision=precision)
