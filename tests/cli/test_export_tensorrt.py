@@ -1,5 +1,6 @@
 """scnas export --trt: engines for the GPU of the machine where the package is used."""
 
+import copy
 import re
 import sys
 
@@ -10,7 +11,6 @@ from scnas_deploy.cli.export_tensorrt import TensorRtRequest, build_engines, bui
 from scnas_deploy.cli.main import app
 from scnas_deploy.inference.model import load_model
 from scnas_deploy.inference.tensorrt.cache import EngineCache
-from tests.inference.conftest import rewrite
 from tests.inference.tensorrt.cuda_fake import CudaFake
 from tests.inference.tensorrt.tensorrt_fake import fake_gpu
 
@@ -100,29 +100,16 @@ def test_building_again_starts_with_the_timings_of_the_first(gpu, cache, exporte
     assert [build.timing_cache.timed["networks"] for build in gpu.builds] == [1, 2]
 
 
-@pytest.fixture
-def of_two_precisions(exported, tmp_path):
-    """A package that calls a second copy of its network half precision."""
-    from scnas_deploy.inference.package import MODELS, open_package
-
-    package = open_package(exported.package)
-    artefact = package.manifest.artefacts[0]
-    half = artefact.model_copy(update={"file": MODELS["float16"], "precision": "float16"})
-    artefacts = [one.model_dump() for one in (artefact, half)]
-    members = {MODELS["float16"]: package.model}
-    return rewrite(exported.package, tmp_path / "two.scnas", members=members, manifest={"artefacts": artefacts})
-
-
-def test_each_precision_of_the_package_is_built(gpu, cache, of_two_precisions):
-    printed = export(of_two_precisions, "--trt")
+def test_each_precision_of_the_package_is_built(gpu, cache, in_all_precisions):
+    printed = export(in_all_precisions.package, "--trt")
     assert [line.split()[0] for line in printed.splitlines()[1:3]] == ["float16", "float32"]
     assert len(list(cache.folder.glob("*.engine"))) == 2
-    assert load_model(of_two_precisions).engine.precision == "float16"
+    assert load_model(in_all_precisions.package).engine.precision == "float16"
     assert len(gpu.builds) == 2
 
 
-def test_one_precision_may_be_chosen(gpu, cache, of_two_precisions):
-    export(of_two_precisions, "--trt", "--precision", "float32")
+def test_one_precision_may_be_chosen(gpu, cache, in_all_precisions):
+    export(in_all_precisions.package, "--trt", "--precision", "float32")
     assert len(list(cache.folder.glob("*.engine"))) == 1
 
 
@@ -165,3 +152,19 @@ def test_a_build_that_is_interrupted_keeps_nothing(gpu, cache, exported, monkeyp
     with pytest.raises(KeyboardInterrupt):
         build_engines(exported.package, TensorRtRequest())
     assert not cache.folder.exists()
+
+
+def test_after_an_export_the_engine_must_pass_the_parity_gate(gpu, cache, exported):
+    from scnas_deploy.errors import ParityError
+    from scnas_deploy.export.parity import RealPatches
+    from scnas_deploy.export.proof import gate_of
+
+    real = [RealPatches(patches) for patches in exported.patches[:2]]
+    wrong = copy.deepcopy(exported.network)
+    for parameters in wrong.parameters():
+        parameters.data.mul_(1.1)
+    with pytest.raises(ParityError, match="tensorrt "):
+        build_engines_here(exported.package, TensorRtRequest(), gate_of(wrong, real))
+    assert not cache.folder.exists()
+    build_engines_here(exported.package, TensorRtRequest(), gate_of(exported.network, real))
+    assert len(list(cache.folder.glob("*.engine"))) == 1
