@@ -8,7 +8,7 @@ import typer
 
 from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, say, table
-from scnas_deploy.cli.export_package import write_triton
+from scnas_deploy.cli.export_package import TritonRequest, write_triton
 from scnas_deploy.cli.export_tensorrt import TensorRtRequest, build_engines, build_engines_here, tensorrt_request
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ def export(
     ] = None,
     trt: Annotated[bool, typer.Option("--trt", help="Build TensorRT engines for this machine's GPU.")] = False,
     precision: Annotated[
-        str | None, typer.Option("--precision", help="With --trt: float16 or float32; left out, all of the package's.")
+        str | None,
+        typer.Option(
+            "--precision", help="float16 or float32; left out, --trt takes all of the package's, --triton float32."
+        ),
     ] = None,
     workspace: Annotated[
         str | None,
@@ -52,10 +55,11 @@ def export(
     ] = False,
 ) -> None:
     """Export a trained network to a package, proven against PyTorch on real patches."""
-    tensorrt = tensorrt_request(trt, precision, workspace, hardware_compatible)
+    served = TritonRequest(folder=triton, name=model_name, precision=precision) if triton is not None else None
+    tensorrt = tensorrt_request(trt, precision if trt or served is None else None, workspace, hardware_compatible)
     if package is not None:
         _refuse_precisions(fp16=fp16, int8=int8)
-        _export_further(package, triton, tensorrt, model_name)
+        _export_further(package, served, tensorrt)
         return
     options.require_training()
     if int8:
@@ -85,21 +89,21 @@ def export(
         models = options.model_folder()
         models.install(target, called)
         say(f"Installed as '{called}' in {models.path}. Next: scnas segment STUDY.nii.gz")
-    if triton is not None:
-        write_triton(triton, target)
+    if served is not None:
+        write_triton(target, served)
     if tensorrt is not None:
         build_engines_here(target, tensorrt, gate_of(network, patches))
 
 
-def _export_further(package: Path, triton: Path | None, tensorrt: TensorRtRequest | None, name: str | None) -> None:
+def _export_further(package: Path, served: TritonRequest | None, tensorrt: TensorRtRequest | None) -> None:
     from scnas_deploy.errors import ConfigError
 
-    if triton is None and tensorrt is None:
+    if served is None and tensorrt is None:
         raise ConfigError(
             "PACKAGE", expected="--trt or --triton DIR with a package", found="nothing to make", remedy="Give one"
         )
-    if triton is not None:
-        write_triton(triton, package, name)
+    if served is not None:
+        write_triton(package, served)
     if tensorrt is not None:
         build_engines(package, tensorrt)
 

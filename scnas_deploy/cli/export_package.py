@@ -1,20 +1,39 @@
 """scnas export PACKAGE: what can be made of a package alone. Imports no PyTorch."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from scnas_deploy.cli.console import say
 
+if TYPE_CHECKING:
+    from scnas_deploy.inference.manifest import Precision
 
-def write_triton(folder: Path, package: Path, name: str | None = None) -> None:
-    """Put a package's network into a Triton model repository, under its own name or another."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TritonRequest:
+    """The options of --triton."""
+
+    folder: Path
+    """The model repository."""
+    name: str | None = None
+    """Of the model on the server; None takes the package's."""
+    precision: str | None = None
+    """Which of the package's networks; None is float32."""
+
+
+def write_triton(package: Path, request: TritonRequest) -> None:
+    """Put a package's network into a Triton model repository."""
     from scnas_deploy.inference.package import open_package
     from scnas_deploy.inference.triton_config import Serving
     from scnas_deploy.inference.triton_repository import write_repository
 
-    written = write_repository(folder, open_package(package), Serving(name=name))
-    place = f"version {written.version} of model {written.name} in {folder}"
+    precision = cast("Precision", request.precision or "float32")  # another one is none of the package's, and refused
+    serving = Serving(name=request.name, precision=precision)
+    written = write_repository(request.folder, open_package(package), serving)
+    place = f"version {written.version} of model {written.name} in {request.folder}"
     if not written.added:
         say(f"Left as it is: {place} holds this network already")
         return
-    say(f"Wrote {place}. Next: tritonserver --model-repository {folder}")
+    say(f"Wrote {place}. Next: tritonserver --model-repository {request.folder}")
     say(f"Then: scnas segment STUDY.nii.gz -m {package} --engine triton://HOST:8001/{written.name}")

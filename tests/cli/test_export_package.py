@@ -1,5 +1,6 @@
 """scnas export PACKAGE: what a package alone is made into."""
 
+import json
 import subprocess
 import sys
 
@@ -19,6 +20,15 @@ def test_under_another_name(scnas, exported):
     assert (scnas.folder / "repository" / "liver-2" / "1" / "model.onnx").is_file()
     arguments = ("export", exported.package, "--triton", "repository", "--as", "a/b")
     assert "letters, digits and" in scnas.refused(*arguments, status=2)
+
+
+def test_in_a_precision_of_the_package(scnas, in_all_precisions):
+    for number, precision in enumerate(("float32", "float16"), 1):
+        scnas("export", in_all_precisions.package, "--triton", "repository", "--precision", precision)
+        record = json.loads((scnas.folder / "repository" / "precisions" / str(number) / "scnas.json").read_text())
+        assert record["precision"] == precision
+    arguments = ("export", in_all_precisions.package, "--triton", "repository", "--precision", "float8")
+    assert "one of the package's, float32, float16, int8" in scnas.refused(*arguments, status=2)
 
 
 def test_a_package_and_nothing_to_make_of_it(scnas, exported):

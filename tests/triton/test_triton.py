@@ -20,6 +20,7 @@ from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.engines.triton import TritonEngine
 from scnas_deploy.inference.engines.triton_server import TritonServer
 from scnas_deploy.inference.model import SegmentOptions, load_model
+from scnas_deploy.inference.package import open_package
 from scnas_deploy.inference.triton_config import Serving
 from scnas_deploy.inference.triton_repository import CONFIG, write_repository
 from tests.inference.conftest import SHIPPED
@@ -225,6 +226,19 @@ def test_a_model_that_says_nothing_of_its_network_has_to_pass_the_canary(triton,
     assert reason.endswith("does not say what it holds: only the canary has proven it")
     with pytest.raises(EngineError, match="expected the package's canary answer"):
         load_model(other.path, engine=triton.url("silent"))
+
+
+def test_half_precision_is_served_and_told_from_float32(triton, in_all_precisions):
+    package = open_package(in_all_precisions.package)
+    write_repository(triton.repository, package, Serving(name="half", precision="float16"))
+    triton.client.load_model("half")
+    model = load_model(package.path, engine=triton.url("half"))
+    assert model.engine.precision == "float16"
+    patches = in_all_precisions.patches[0].patches_BCXYZ
+    here = OnnxRuntimeEngine(package.models["float16"], precision="float16")
+    np.testing.assert_array_equal(model.engine.run(patches).argmax(axis=1), here.run(patches).argmax(axis=1))
+    with pytest.raises(EngineError, match="expected the package's own network, found another network"):
+        TritonEngine(triton.url("half"), package.models, precision="float32")
 
 
 def refused_by_the_server(triton, phantom, old: str, new: str) -> str:
