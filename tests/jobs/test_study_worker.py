@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from scnas_deploy.inference.trust import Trust
 from scnas_deploy.jobs.studies import StudySettings
 from scnas_deploy.jobs.study_worker import ProcessRunner, StudyOrders
 from scnas_deploy.jobs.worker import WorkerSettings
 
 ORDERS = StudyOrders(
     ledger_url="postgresql://me:secret@db/jobs",
-    studies=StudySettings(model=Path("/models/DOE.scnas"), model_digest="d", threads=2, mirror=True),
+    studies=StudySettings(
+        model=Path("/models/DOE.scnas"), model_digest="d", threads=2, mirror=True, trust=Trust(folder=Path("/keys"))
+    ),
     worker=WorkerSettings(queue="queue", name="unnamed", lease_s=7.0),
 )
 
