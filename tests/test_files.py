@@ -11,7 +11,7 @@ from scnas_deploy import files
 from scnas_deploy.data.nifti import save_labels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import OutputError
-from scnas_deploy.files import atomic_path, check_writable, make_folder, sha256_of, write_text
+from scnas_deploy.files import atomic_path, check_writable, make_folder, sha256_of, sha256_of_file, write_text
 
 
 def fill(path):
@@ -203,6 +203,11 @@ def test_text_is_written_as_utf_8(tmp_path):
 def test_a_digest_is_sha_256():
     assert sha256_of(b"abc") == hashlib.sha256(b"abc").hexdigest()
     assert sha256_of(b"").startswith("e3b0c442")
+
+
+def test_a_files_digest_is_that_of_its_bytes(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(300_000))
+    assert sha256_of_file(tmp_path / "large") == sha256_of(bytes(300_000))
 
 
 def test_a_folder_is_made_where_none_is_and_a_file_in_the_way_is_named(tmp_path):

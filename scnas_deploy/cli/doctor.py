@@ -9,6 +9,7 @@ from scnas_deploy.cli.options import JsonOption, model_folder
 _PARTS = (
     ("nibabel", "core", "NIfTI"),
     ("SimpleITK", "core", "surface distances"),
+    ("SQLAlchemy", "core", "job ledger"),
     ("cryptography", "sign", "signatures of models"),
     ("openvino", "cpu", "fastest CPU engine"),
     ("onnxruntime", "cpu", "CPU engine"),
@@ -16,6 +17,8 @@ _PARTS = (
     ("tensorrt", "gpu", "fastest GPU engine"),
     ("cuda-bindings", "gpu", "CUDA for TensorRT"),
     ("tritonclient", "triton", "patches on a Triton server"),
+    ("psycopg", "scale", "job ledger on PostgreSQL"),
+    ("ray", "scale", "batches on a cluster"),
     ("torch", "train", "search, training, export"),
     ("batchgeneratorsv2", "train", "augmentation"),
     ("tensorboard", "train", "event files"),

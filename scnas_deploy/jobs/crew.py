@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from scnas_deploy.errors import ConfigError, DataError, MissingExtraError
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Clock, Ledger
 from scnas_deploy.jobs.names import new_name
 from scnas_deploy.jobs.patience import patiently
 
+_HOPELESS: Final = frozenset(error.exit_status for error in (ConfigError, DataError, MissingExtraError))
+"""A worker that ends with one of these finds its model, its settings or a package missing; so would any other."""
 _POLL_S: Final = 0.25
 _IDLE_PATIENCE_S: Final = 5.0
 """Workers without a job have nothing to give back; on a cluster, some may still wait for room to start in."""
@@ -20,7 +23,7 @@ class Runner(Protocol):
     """A worker that was started somewhere else: in a process of this machine, or on another one."""
 
     def status(self) -> int | None:
-        """None while it runs, 0 when it has ended in order, anything else when it was lost."""
+        """None while it runs, 0 when it has ended in order; else it was lost, by an error of that exit status."""
 
     def ask_to_stop(self) -> None:
         """Have it give back its job and end."""
@@ -119,7 +122,7 @@ class Crew:
         if status == 0:
             place.empty = True
             return
-        wait_s = self._wait_s(place)
+        wait_s = None if status in _HOPELESS else self._wait_s(place)
         place.empty = wait_s is None
         place.changed_at = self._clock() + (wait_s or 0.0)
         self._on_loss(place.name, status, wait_s)

@@ -4,16 +4,18 @@ Ray keeps the workers alive: an actor whose process or node dies is started agai
 done is known by the ledger alone, so that nothing is lost with a node but the lease of one study.
 """
 
+import logging
 import os
 import socket
 import threading
 from types import ModuleType
 from typing import Any, Final, Self
 
-from scnas_deploy.errors import ConfigError
+from scnas_deploy.errors import ConfigError, ScnasError
 from scnas_deploy.extras import require
 from scnas_deploy.jobs.study_worker import StudyOrders, work
 
+_LOG: Final = logging.getLogger(__name__)
 _ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_gcs_server_port_wait_time_s": "2",  # tries, of half a minute each, where twenty are the default
@@ -80,13 +82,16 @@ class RayRunner:
         self._answer = self._actor.work.remote(orders)
 
     def status(self) -> int | None:
-        """None while it runs or is being restarted, then 0, or 1 where it ended by an error."""
+        """None while it runs or is being restarted, then 0 or an error's exit status."""
         if not self._ray.wait([self._answer], timeout=0)[0]:
             return None
         try:
-            return int(self._ray.get(self._answer))
-        except self._ray.exceptions.RayError:
-            return 1
+            status, said = self._ray.get(self._answer)
+        except self._ray.exceptions.RayError as error:
+            status, said = ScnasError.exit_status, type(error).__name__
+        if said:
+            _LOG.error("a worker on Ray: %s", said)
+        return int(status)
 
     def ask_to_stop(self) -> None:
         """Tell it between two patches."""
@@ -103,8 +108,12 @@ class _StudyActor:
     def __init__(self) -> None:
         self._stop = threading.Event()
 
-    def work(self, orders: StudyOrders) -> int:
-        return work(orders, self._stop)
+    def work(self, orders: StudyOrders) -> tuple[int, str]:
+        """Return the exit status, and what is to be said of it; names no patient."""
+        try:
+            return work(orders, self._stop), ""
+        except ScnasError as error:
+            return error.exit_status, error.redacted
 
     def stop(self) -> None:
         self._stop.set()

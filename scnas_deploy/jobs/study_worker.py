@@ -4,13 +4,14 @@ Its orders come as one line of JSON on standard input, where a password within t
 process. When its standard input ends, so does the worker: its parent has closed it, or is gone.
 """
 
-import json
 import os
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from scnas_deploy.errors import ScnasError
 from scnas_deploy.jobs.ledger import Ledger
@@ -36,18 +37,15 @@ class StudyOrders:
 
     def to_json(self) -> str:
         """Return one line."""
-        return json.dumps(asdict(self), default=str)
+        return _JSON.dump_json(self).decode()
 
     @classmethod
     def from_json(cls, text: str) -> "StudyOrders":
         """Read what :meth:`to_json` has written."""
-        content = json.loads(text)
-        studies = {**content["studies"], "model": Path(content["studies"]["model"])}
-        return cls(
-            ledger_url=content["ledger_url"],
-            studies=StudySettings(**studies),
-            worker=WorkerSettings(**content["worker"]),
-        )
+        return _JSON.validate_json(text)
+
+
+_JSON: Final = TypeAdapter(StudyOrders)
 
 
 def work(orders: StudyOrders, stop: threading.Event) -> int:

@@ -1,6 +1,5 @@
 """scnas batch: every study once, whatever happens to the command meanwhile."""
 
-import csv
 import json
 import os
 import signal
@@ -14,31 +13,15 @@ import pytest
 
 from scnas_deploy.data.nifti import load_nifti
 from scnas_deploy.inference.model import load_model
+from tests.jobs.archive import assert_all_done_once, masks, read_summary, write_archive, write_scans
 
 _PATIENCE_SECONDS = 120
 
 
 @pytest.fixture
 def archive(with_model, phantom_dataset):
-    """Write a manifest of so many studies: ten scans under ever new names."""
-
-    def make(num_studies: int) -> Path:
-        scans = [case.images[0] for case in phantom_dataset.cases]
-        lines = [f"study-{n},{scans[n % len(scans)]}" for n in range(num_studies)]
-        manifest = with_model.folder / "archive.csv"
-        manifest.write_text("\n".join(["id,study", *lines]) + "\n")
-        return manifest
-
-    return make
-
-
-def summary(folder: Path) -> list[dict[str, str]]:
-    with (folder / "summary.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def masks(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*_seg.nii.gz")}
+    """Write a manifest of so many studies."""
+    return lambda num_studies: write_archive(with_model.folder, phantom_dataset, num_studies)
 
 
 def start(scnas, *arguments) -> subprocess.Popen:
@@ -72,33 +55,33 @@ def kill_group(process: subprocess.Popen) -> None:
 def test_a_folder_becomes_masks_and_a_summary_and_the_same_call_does_nothing_twice(
     with_model, phantom_dataset, exported
 ):
-    scans, out = with_model.folder / "scans", with_model.folder / "scans_seg"
-    scans.mkdir()
-    for case in phantom_dataset.cases[:3]:
-        (scans / case.images[0].name).symlink_to(case.images[0])
-    (scans / "DOE_JOHN.nii").write_text("no scan")
+    folder, out = with_model.folder / "scans", with_model.folder / "scans_seg"
+    folder.mkdir()
+    *scans, late = write_scans(folder, phantom_dataset, 4)
+    late.rename(folder / "DOE_JOHN.nii")
+    complete = (folder / "DOE_JOHN.nii").read_bytes()
+    (folder / "DOE_JOHN.nii").write_bytes(complete[:1000])
     result = with_model("batch", "scans", "--workers", "2", status=3)
     assert "3 done, 1 failed" in result.stdout
-    bad, *good = summary(out)
+    bad, *good = read_summary(out)
     assert (bad["id"], bad["state"], bad["attempts"], bad["note"]) == ("DOE_JOHN", "failed", "1", "")
-    assert "readable NIfTI" in bad["error"]
+    assert "cut off" in bad["error"]
     assert "DOE" not in bad["error"]
     model = load_model(exported.package, num_threads=1)  # two workers share the cores
-    for row, case in zip(good, phantom_dataset.cases, strict=False):
-        expected = model.segment(load_nifti(case.images[0]))
+    for row, scan in zip(good, scans, strict=True):
+        expected = model.segment(load_nifti(scan))
         np.testing.assert_array_equal(np.asanyarray(nib.load(row["output"]).dataobj), expected.labels_XYZ)
-        assert (row["id"], row["state"], row["model digest"]) == (case.id, "done", expected.model_digest)
+        assert (row["id"], row["state"], row["model digest"]) == (scan.stem, "done", expected.model_digest)
         assert float(row["front ml"]) == pytest.approx(expected.volumes_ml()["front"], abs=1e-4)
 
     before = masks(out)
-    corrected = out / "phantom_001_seg.nii.gz"
+    corrected = out / f"{scans[1].stem}_seg.nii.gz"
     corrected.write_bytes(b"corrected by hand")
-    (scans / "DOE_JOHN.nii").unlink()
-    (scans / "DOE_JOHN.nii.gz").symlink_to(phantom_dataset.cases[3].images[0])
+    (folder / "DOE_JOHN.nii").write_bytes(complete)
     counts = json.loads(with_model("batch", "scans", "--json").stdout)
     assert counts.pop("seconds") > 0
     assert counts == {"summary": "scans_seg/summary.csv", "studies": 4, "done": 3, "kept": 1}
-    assert [row["state"] for row in summary(out)] == ["done", "done", "kept", "done"]
+    assert [row["state"] for row in read_summary(out)] == ["done", "done", "kept", "done"]
     assert corrected.read_bytes() == b"corrected by hand"
     after = masks(out)
     assert all(after[name] == time_ns for name, time_ns in before.items() if name != corrected.name)
@@ -114,13 +97,6 @@ def test_killed_and_called_again_every_study_is_there_once(with_model, archive):
     assert sum(after[name] != time_ns for name, time_ns in before.items()) <= 1  # the one that was being done
 
 
-def assert_all_done_once(out: Path, num_studies: int) -> None:
-    rows = summary(out)
-    assert [row["id"] for row in rows] == [f"study-{n}" for n in range(num_studies)]
-    assert {row["state"] for row in rows} == {"done"}
-    assert len(masks(out)) == num_studies
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_asked_to_stop_it_gives_back_its_study_and_says_how_to_go_on(with_model, archive, number):
     manifest, out = archive(60), with_model.folder / "out"
@@ -128,7 +104,7 @@ def test_asked_to_stop_it_gives_back_its_study_and_says_how_to_go_on(with_model,
     said = end_at(process, out, 2, lambda process: process.send_signal(number))
     assert process.returncode == 130
     assert "the same command goes on" in said
-    states = [row["state"] for row in summary(out)]
+    states = [row["state"] for row in read_summary(out)]
     assert len(states) == 60
     assert set(states) == {"done", "queued"}
     assert states.count("done") == len(masks(out))

@@ -12,6 +12,7 @@ import pytest
 from scnas_deploy.export.signing import sign_package
 from scnas_deploy.inference.keys import read_private_key, write_key_pair
 from tests.cli.conftest import CommandLine
+from tests.jobs.archive import assert_all_done_once, write_archive
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.soak  # it makes an environment of its own
@@ -64,6 +65,19 @@ def test_a_signature_that_is_to_be_checked_names_what_to_install(without_torch, 
     (tmp_path / "alice.pub.pem").rename(tmp_path / "keys" / "alice.pem")
     message = without_torch.refused("segment", study, "-m", tmp_path / "p.scnas", "-o", "other.nii", status=4)
     assert "pip install 'scnas-deploy[sign]'" in message
+
+
+def test_it_segments_a_batch(without_torch, phantom_dataset):
+    manifest = write_archive(without_torch.folder, phantom_dataset, 3)
+    without_torch("batch", manifest, "-o", "out")
+    assert_all_done_once(without_torch.folder / "out", 3)
+
+
+def test_more_than_one_machine_names_what_to_install(without_torch, phantom_dataset):
+    manifest = write_archive(without_torch.folder, phantom_dataset, 3)
+    for option in ("--ledger=postgresql://x@127.0.0.1/x", "--ray=auto"):
+        message = without_torch.refused("batch", manifest, option, status=4)
+        assert "pip install 'scnas-deploy[scale]'" in message
 
 
 def test_it_evaluates_a_package(without_torch, phantom_dataset):

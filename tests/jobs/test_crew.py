@@ -92,6 +92,15 @@ def test_a_worker_that_has_lived_long_was_no_failed_start(clock):
     assert [wait_s for _, wait_s in losses] == [1.0] * 4
 
 
+@pytest.mark.parametrize("status", [2, 3, 4])
+def test_nobody_follows_a_worker_whose_successors_would_fail_alike(clock, status):
+    crew, started, losses = crew_of([f"raise SystemExit({status})"], clock)
+    crew.tend()
+    started[0].process.wait()
+    assert not crew.tend()
+    assert losses == [(status, None)]
+
+
 def test_a_worker_that_has_ended_in_order_is_not_replaced(clock):
     crew, started, losses = crew_of(["pass"], clock)
     crew.tend()

@@ -1,6 +1,5 @@
 """Batches on PostgreSQL: shared by two calls, with the database restarted, and worked through by a Ray cluster."""
 
-import csv
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.archive import assert_all_done_once, masks, write_archive
 from tests.jobs.conftest import empty_schema
 
 SCNAS = Path(sys.executable).with_name("scnas")
@@ -23,14 +23,7 @@ pytestmark = pytest.mark.soak
 @pytest.fixture
 def archive(tmp_path, phantom_dataset):
     """Write a manifest of so many studies."""
-
-    def make(num_studies: int) -> Path:
-        scans = [case.images[0] for case in phantom_dataset.cases]
-        lines = [f"study-{n},{scans[n % len(scans)]}" for n in range(num_studies)]
-        (tmp_path / "archive.csv").write_text("\n".join(["id,study", *lines]) + "\n")
-        return tmp_path / "archive.csv"
-
-    return make
+    return lambda num_studies: write_archive(tmp_path, phantom_dataset, num_studies)
 
 
 @pytest.fixture
@@ -53,16 +46,9 @@ def end_of(process: subprocess.Popen) -> str:
 
 
 def wait_for(num_masks: int, folder: Path, process: subprocess.Popen) -> None:
-    while len(list(folder.glob("*_seg.nii.gz"))) < num_masks:
+    while len(masks(folder)) < num_masks:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-
-
-def assert_all_done_once(out: Path, num_studies: int) -> None:
-    with (out / "summary.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == [f"study-{n}" for n in range(num_studies)]
-    assert {row["state"] for row in rows} == {"done"}
 
 
 def test_two_calls_share_the_studies_and_one_does_those_of_the_other_that_is_killed(batch, archive, tmp_path):
