@@ -65,20 +65,26 @@ def compare(reference: Engine, engines: Sequence[Engine], patches: Sequence[Real
     return [tally.record() for tally in tallies]
 
 
-def require_parity(record: ParityRecord, limits: ParityLimits) -> None:
-    """Refuse an artefact that differs too much.
+def require_parity(record: ParityRecord, precision: Precision) -> None:
+    """Refuse an artefact of a precision that differs too much.
 
     Raises:
         ParityError: With the figures.
     """
-    expected, found, kept = zip(*_checks(record, limits), strict=True)
+    expected, found, kept = zip(*_checks(record, LIMITS[precision]), strict=True)
     if all(kept):
         return
+    exact = precision == "float32"
     raise ParityError(
-        record.engine,
+        record.engine if exact else f"{record.engine}, {precision}",
         expected=" and ".join(expected),
         found=f"{' and '.join(found)} on {record.num_patches} patches",
-        remedy="Nothing was exported; report the genotype with these figures",
+        remedy="Nothing was exported; "
+        + (
+            "report the genotype with these figures"
+            if exact
+            else "leave this precision out, or train the network longer"
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from torch import nn
 
 from scnas_deploy.errors import MissingExtraError
-from scnas_deploy.export.parity import LIMITS, RealPatches, compare, require_parity
+from scnas_deploy.export.parity import RealPatches, compare, require_parity
 from scnas_deploy.inference.canary import check_canary
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.engines.pytorch import TorchEngine
@@ -45,7 +45,7 @@ def prove(
     ]
     parity = compare(TorchEngine(network), engines, patches)
     for engine, record in zip(engines, parity, strict=True):
-        require_parity(record, LIMITS[engine.precision])
+        require_parity(record, engine.precision)
     return tuple(_artefact(precision, engines, parity, canary) for precision in models)
 
 

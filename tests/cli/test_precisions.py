@@ -35,7 +35,7 @@ def test_a_package_alone_proves_no_other_precision(option, scnas, exported):
 
 @pytest.mark.soak
 def test_a_trained_run_is_exported_in_all_precisions_and_used_in_each(project, phantom_dataset):
-    project("baseline", "plainconv", "-o", "plain.json")
+    project("baseline", "plain_conv_unet", "-o", "plain.json")
     project("train", "--genotype", "plain.json", "--stem-channels", "8", "--epochs", "6", "--steps-per-epoch", "20")
     project("evaluate")
     printed = project("export", "--fp16", "--int8").stdout

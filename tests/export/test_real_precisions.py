@@ -56,7 +56,7 @@ def engines(package, patches):
 def test_it_passes_the_gate_of_its_precision(precision, engines, package, patches):
     (record,) = compare(engines["float32"], [engines[precision]], patches[0])
     print(record.model_dump_json(indent=1))  # noqa: T201
-    require_parity(record, LIMITS[precision])
+    require_parity(record, precision)
     answer = check_canary(engines[precision], package.canary)
     print(answer.model_dump_json(indent=1))  # noqa: T201
     assert answer.label_agreement >= 0.995
