@@ -2,10 +2,10 @@
 
 Compares, file to file (NIfTI in, label NIfTI out), each loaded once, with the same number of threads, in turns within
 one process: the shipped model in our predictor, in float32 and in 8 bits; nnU-Net's Hippocampus network (40 x 56 x 40,
-no mirroring, Gaussian, half a patch's overlap) in nnU-Net's predictor; and that network, same weights, in our predictor.
+no mirroring, Gaussian, half a patch's overlap) in nnU-Net's predictor; and that network, same weights, in ours.
 nnU-Net runs `predict_from_files_sequential`: its default way, which starts worker processes at each call, took twice as
-long with 44 of these small studies on two cores. Every case goes through all once, for Dice and for how many labels both
-predictors give alike to the same network; that pass also warms up. Then the rounds are timed, each into a fresh
+long with 44 of these small studies on two cores. Every case goes through all once, for Dice and for how many labels
+both predictors give alike to the same network; that pass also warms up. Then the rounds are timed, each into a fresh
 folder; ratios are medians over the rounds. `cold_seconds` is `scnas segment` as a whole process, with the shipped model
 and with all files in the page cache.
 
