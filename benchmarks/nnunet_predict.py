@@ -1,11 +1,11 @@
 """Studies a minute against nnU-Net v2's predictor, on the held-out cases of Task04_Hippocampus' fold 0.
 
 Compares, file to file (NIfTI in, label NIfTI out), each loaded once, with the same number of threads, in turns within
-one process: the shipped model in our predictor; nnU-Net's Hippocampus network (40 x 56 x 40, no mirroring, Gaussian,
-half a patch's overlap) in nnU-Net's predictor; and that network, same weights, in our predictor. nnU-Net runs
-`predict_from_files_sequential`: its default way, which starts worker processes at each call, took twice as long with
-44 of these small studies on two cores. Every case goes through all three once, for Dice and for how many labels both
-predictors give alike to the same network; that pass also warms up. Then the rounds are timed, each into a fresh
+one process: the shipped model in our predictor, in float32 and in 8 bits; nnU-Net's Hippocampus network (40 x 56 x 40,
+no mirroring, Gaussian, half a patch's overlap) in nnU-Net's predictor; and that network, same weights, in ours.
+nnU-Net runs `predict_from_files_sequential`: its default way, which starts worker processes at each call, took twice as
+long with 44 of these small studies on two cores. Every case goes through all once, for Dice and for how many labels
+both predictors give alike to the same network; that pass also warms up. Then the rounds are timed, each into a fresh
 folder; ratios are medians over the rounds. `cold_seconds` is `scnas segment` as a whole process, with the shipped model
 and with all files in the page cache.
 
@@ -37,7 +37,8 @@ from scnas_deploy.data.study import require_same_grid
 from scnas_deploy.training.evaluation import dice, mean_of_known
 from scnas_deploy.training.folds import fold_split
 
-SHIPPED, PEER, SAME = "ours, shipped", "nnU-Net", "ours, nnU-Net's net"
+SHIPPED, EIGHT_BITS = "ours, shipped", "ours, shipped, int8"
+PEER, SAME = "nnU-Net", "ours, nnU-Net's net"
 MODEL = "hippocampus"
 PROJECT = "runs/hippocampus"
 PACKAGE = Path(PROJECT, "nnunet.scnas")
@@ -59,6 +60,7 @@ def main() -> None:
     held_out = [dataset.case(name) for name in fold_split([case.id for case in dataset.cases], fold=0).validation]
     segmenters = {
         SHIPPED: our_segmenter(MODEL, arguments.threads),
+        EIGHT_BITS: our_segmenter(MODEL, arguments.threads, precision="int8"),
         PEER: nnunet_segmenter(arguments.nnunet, arguments.threads),
         SAME: our_segmenter(arguments.nnunet, arguments.threads),
     }
@@ -87,9 +89,9 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def our_segmenter(model: Path | str, num_threads: int) -> Segmenter:
+def our_segmenter(model: Path | str, num_threads: int, *, precision: str = "float32") -> Segmenter:
     """Our predictor with a package or an installed model."""
-    loaded = load_model(model, num_threads=num_threads)
+    loaded = load_model(model, precision=precision, num_threads=num_threads)
 
     def segment(studies: Sequence[Path], folder: Path) -> None:
         for study in studies:
@@ -156,11 +158,11 @@ def cold_seconds(study: Path, repeats: int) -> float:
 
 def report(scores: Mapping[str, Mapping[str, float]], seconds: Mapping[str, Sequence[float]], num_studies: int) -> None:
     labels = list(scores[PEER])
-    print(f"{'':20}{'studies/min':>12}{'ms a study':>12}" + "".join(f"{'Dice ' + label:>16}" for label in labels))
+    print(f"{'':22}{'studies/min':>12}{'ms a study':>12}" + "".join(f"{'Dice ' + label:>16}" for label in labels))
     for name, rounds in seconds.items():
         each = statistics.median(rounds) / num_studies
         figures = "".join(f"{scores[name][label]:16.4f}" for label in labels)
-        print(f"{name:20}{60 / each:12.1f}{1e3 * each:12.1f}{figures}")
+        print(f"{name:22}{60 / each:12.1f}{1e3 * each:12.1f}{figures}")
 
 
 def summary(
@@ -169,8 +171,10 @@ def summary(
     foreground = {name: statistics.mean(by_label.values()) for name, by_label in scores.items()}
     figures = {
         "studies_per_minute_ratio": ratio(seconds[PEER], seconds[SHIPPED]),
+        "studies_per_minute_ratio_int8": ratio(seconds[PEER], seconds[EIGHT_BITS]),
         "same_network_ratio": ratio(seconds[PEER], seconds[SAME]),
         "dice_shipped": foreground[SHIPPED],
+        "dice_shipped_int8": foreground[EIGHT_BITS],
         "dice_nnunet": foreground[PEER],
         "dice_nnunet_in_ours": foreground[SAME],
         "agreement": alike,
