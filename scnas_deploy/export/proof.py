@@ -54,7 +54,7 @@ def gate_of(network: nn.Module, patches: Sequence[RealPatches]) -> Callable[[Eng
 
     def gate(engine: Engine) -> None:
         (record,) = compare(TorchEngine(network), [engine], patches)
-        require_parity(record, LIMITS[engine.precision])
+        require_parity(record, engine.precision)
 
     return gate
 
