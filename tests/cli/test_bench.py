@@ -7,7 +7,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scnas_deploy.inference.engines.select import installed_engines
 from scnas_deploy.networks.costs import load_costs
 from scnas_deploy.networks.genotype import load_genotype
 
@@ -23,10 +22,13 @@ def test_every_engine_here_is_measured_on_the_default_model(scnas):
     assert result["gmacs_per_patch"] == pytest.approx(1.345, abs=1e-3)
     assert result["num_threads"] == 1
     assert result["peak_gmacs_per_second"] > 0
-    assert [row["engine"].split()[0] for row in result["engines"]] == list(installed_engines())
+    measured = [(row["engine"].split()[0], row["precision"]) for row in result["engines"]]
+    assert measured == [
+        ("openvino", "float32"), ("openvino", "int8"), ("onnxruntime", "float32"), ("onnxruntime", "float16"),
+    ]  # fmt: skip
     for row in result["engines"]:
         assert row["error"] is None
-        assert (row["precision"], row["device"]) == ("float32", "CPU")
+        assert row["device"] == "CPU"
         assert row["gmacs_per_second"] == pytest.approx(row["patches_per_second"] * result["gmacs_per_patch"])
         assert row["share_of_peak"] == pytest.approx(row["gmacs_per_second"] / result["peak_gmacs_per_second"])
         assert 0 < row["share_of_peak"] < 10  # whatever else runs beside the tests
