@@ -65,7 +65,7 @@ def test_a_database_that_is_restarted_delays_the_batch_only(batch, archive, tmp_
     manifest, out = archive(40), tmp_path / "out"
     process = batch(manifest)
     wait_for(10, out, process)
-    postgres.stop("immediate")
+    postgres.stop()
     time.sleep(2.0)
     postgres.start()
     end_of(process)
