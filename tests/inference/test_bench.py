@@ -43,19 +43,25 @@ def test_an_engine_whose_process_dies_is_a_row_and_the_others_are_measured(shipp
             os.kill(first.pid, signal.SIGKILL)
 
     result = bench_engines(shipped, study, options, kill_the_first)
-    killed, measured = result.engines
+    killed, *measured = result.engines
     assert "SIGKILL" in killed.error
     assert killed.engine.startswith("onnxruntime ")
     assert (killed.patches_per_second, killed.peak_bytes) == (None, None)
-    assert measured.error is None
-    assert measured.patches_per_second > 0
-    assert turns == [(1, 4, "onnxruntime"), (2, 4, "openvino"), (3, 4, "onnxruntime"), (4, 4, "openvino")]
+    assert all(row.error is None and row.patches_per_second > 0 for row in measured)
+    rows = [(row.engine.split()[0], row.precision) for row in result.engines]
+    assert rows == [
+        ("onnxruntime", "float32"),
+        ("onnxruntime", "float16"),
+        ("openvino", "float32"),
+        ("openvino", "int8"),
+    ]
+    assert turns == [(number, 8, kind) for number, (kind, _) in enumerate([*rows, *rows], 1)]
     assert not multiprocessing.active_children()
 
 
 def test_where_every_engine_answers_wrongly_the_error_names_each(shipped, study, tmp_path):
     canary, wrong = shipped.canary, BytesIO()
-    arrays = {"patches": canary.patches_BCXYZ, "logits": canary.logits_BKXYZ + 1, "classes": canary.classes_XYZ}
+    arrays = {"patches": canary.patches_BCXYZ, "logits": canary.logits_BKXYZ + 100, "classes": canary.classes_XYZ}
     np.savez(wrong, **arrays)
     package = open_package(rewrite(SHIPPED, tmp_path / "wrong.scnas", members={CANARY: wrong.getvalue()}))
     with pytest.raises(EngineError, match="canary") as refused:

@@ -34,8 +34,8 @@ def test_at_the_export_they_follow_the_networks_logits(precision, error, agreeme
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_afterwards_they_are_a_multiple_of_what_the_export_found(precision, canary):
     limits = limits_of(precision, canary, record(0.02, 0.9995))
-    assert limits.max_abs_error == pytest.approx(SLACK * 0.02)
-    assert limits.min_agreement == pytest.approx(1 - SLACK * 0.0005)
+    assert limits.max_abs_error == pytest.approx(SLACK[precision] * 0.02)
+    assert limits.min_agreement == pytest.approx(1 - SLACK[precision] * 0.0005)
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])

@@ -123,7 +123,8 @@ def test_a_lower_precision_may_drift_by_a_multiple_of_its_exports_and_no_more(
     precision, precise, in_all_precisions, monkeypatch
 ):
     canary, proven = precise.package.canary, precise.package.artefact(precision).canary
-    near, far = (drift(canary, factor * proven.max_abs_error) for factor in (SLACK * 0.9, SLACK * 1.1))
+    allowed = SLACK[precision] * proven.max_abs_error
+    near, far = drift(canary, 0.9 * allowed), drift(canary, 1.1 * allowed)
     open_with(in_precision(precision, near), in_all_precisions, monkeypatch)
     with pytest.raises(EngineError, match="a largest difference"):
         open_with(in_precision(precision, far), in_all_precisions, monkeypatch)

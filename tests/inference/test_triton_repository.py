@@ -188,8 +188,9 @@ def test_names_that_a_server_or_a_folder_cannot_take_are_refused(repository, pac
 
 
 def test_a_precision_that_the_package_lacks_is_refused(repository, package):
+    exact = replace(package, models={"float32": package.model})
     with pytest.raises(ConfigError, match="expected one of the package's, float32, found 'float16'"):
-        write_repository(repository, package, Serving(precision="float16"))
+        write_repository(repository, exact, Serving(precision="float16"))
 
 
 def test_a_network_for_other_patches_is_refused_under_the_same_name(repository, package):
