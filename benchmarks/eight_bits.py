@@ -1,6 +1,6 @@
 """What eight bits are worth on this processor: OpenVINO in float32 and in eight bits, in turns.
 
-Compares: milliseconds of one patch on OpenVINO, shortest of the repeats, of the shipped network and of nnU-Net's own for
+Compares: milliseconds of one patch on OpenVINO, shortest of the repeats, of the shipped network and nnU-Net's own for
 Task04_Hippocampus, whose convolutions are wider (untrained: weights do not matter for speed); bytes of the files; and
 how many of the convolutions OpenVINO's own graph says that it runs on integers.
 
