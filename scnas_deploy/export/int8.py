@@ -79,7 +79,7 @@ def _nncf() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it names the versions of PyTorch that it was tested with
         nncf = require("nncf", extra="export", purpose="export in eight bits")
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function also sets that of other people's handlers
     return nncf
 
 
