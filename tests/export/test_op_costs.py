@@ -98,7 +98,7 @@ class PaceFake(Pace):
 class _Opened:
     """An engine that knows how many nodes its model has."""
 
-    name, device, precision, preferred_batch = "counter 1.0", "CPU", "float32", 1
+    name, device, precision, preferred_batch, concurrency = "counter 1.0", "CPU", "float32", 1, 1
 
     def __init__(self, model):
         self.engine = self
