@@ -133,5 +133,5 @@ def _models(network: nn.Module, genotype: Genotype, plan: Plan, options: ExportO
 
 def _canary_bytes(canary: Canary) -> bytes:
     buffer = BytesIO()
-    np.savez(buffer, patches=canary.patches_BCXYZ, logits=canary.logits_BKXYZ, classes=canary.classes_XYZ)
+    np.savez_compressed(buffer, patches=canary.patches_BCXYZ, logits=canary.logits_BKXYZ, classes=canary.classes_XYZ)
     return buffer.getvalue()

@@ -246,7 +246,7 @@ def test_a_channel_of_nnunet_on_another_grid_is_found(tmp_path):
     write_nnunet(tmp_path, ["A"])
     nib.save(nib.Nifti1Image(noise((6, 7, 9)), np.eye(4)), tmp_path / "imagesTr" / "A_0001.nii.gz")
     (finding,) = check(tmp_path).findings
-    assert "A_0001.nii.gz" in finding.problem
+    assert "in channel 2" in finding.problem
 
 
 def test_files_that_do_not_belong_are_found_among_real_cases(scnas_data, hippocampus, tmp_path):
