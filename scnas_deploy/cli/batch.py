@@ -68,7 +68,7 @@ def batch(
     from scnas_deploy.jobs.batch import make_batch, take_up
     from scnas_deploy.jobs.manifest import read_manifest
     from scnas_deploy.jobs.names import end_leases_of_the_gone
-    from scnas_deploy.jobs.schema import is_local, sqlite_url
+    from scnas_deploy.jobs.schema import sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
     from scnas_deploy.jobs.study_worker import StudyOrders
     from scnas_deploy.jobs.summary import exit_status, summarize
@@ -79,7 +79,6 @@ def batch(
     folder = output or Path(f"{manifest.stem}_seg")
     rows = read_manifest(manifest, folder)
     url = ledger or sqlite_url(folder / LEDGER)
-    local = is_local(url)
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
     trust = options.trust(require_signature=require_signature)
@@ -97,16 +96,20 @@ def batch(
     )
     plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
-    with _starting(orders, ray, local=local) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
+    with _starting(orders, ray) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
         end_leases_of_the_gone(opened, plan.queue)
         take_up(opened, plan, max_attempts=1 + retries)
         _work(opened, plan.queue, _crew(start, workers, opened, interrupted), interrupted)
         summaries = summarize(opened, plan)
     _report(folder / SUMMARY, summaries, labels, time.monotonic() - started, as_json=json)
-    if interrupted.is_set():
+    _end(exit_status(summaries), stopped=interrupted.is_set())
+
+
+def _end(status: int, *, stopped: bool) -> None:
+    if stopped:
         note("Stopped; the same command goes on.")
         raise KeyboardInterrupt
-    raise typer.Exit(exit_status(summaries))
+    raise typer.Exit(status)
 
 
 def _threads(threads: int | None, workers: int, *, on_ray: bool) -> int | None:
@@ -138,7 +141,7 @@ def _ledger(folder: Path, url: str) -> "Ledger":
 
 
 @contextmanager
-def _starting(orders: "StudyOrders", ray: str | None, *, local: bool) -> Iterator["Start"]:
+def _starting(orders: "StudyOrders", ray: str | None) -> Iterator["Start"]:
     """What starts a worker of a name: here, or on a Ray cluster."""
     from scnas_deploy.jobs.study_worker import ProcessRunner
 
@@ -146,9 +149,10 @@ def _starting(orders: "StudyOrders", ray: str | None, *, local: bool) -> Iterato
         yield lambda name: ProcessRunner(orders.named(name))
         return
     from scnas_deploy.jobs.ray_cluster import RayCluster
+    from scnas_deploy.jobs.schema import is_local
 
     with RayCluster(ray) as cluster:
-        if local:
+        if is_local(orders.ledger_url):
             cluster.refuse_local_ledger()
         yield lambda name: cluster.start(orders.named(name))
 
