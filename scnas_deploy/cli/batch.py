@@ -68,7 +68,7 @@ def batch(
     from scnas_deploy.jobs.batch import make_batch, take_up
     from scnas_deploy.jobs.manifest import read_manifest
     from scnas_deploy.jobs.names import end_leases_of_the_gone
-    from scnas_deploy.jobs.schema import sqlite_url
+    from scnas_deploy.jobs.schema import is_local, sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
     from scnas_deploy.jobs.study_worker import StudyOrders
     from scnas_deploy.jobs.summary import exit_status, summarize
@@ -79,6 +79,7 @@ def batch(
     folder = output or Path(f"{manifest.stem}_seg")
     rows = read_manifest(manifest, folder)
     url = ledger or sqlite_url(folder / LEDGER)
+    local = is_local(url)  # refuses what is no ledger's URL, before anything is begun
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
     trust = options.trust(require_signature=require_signature)
@@ -96,7 +97,7 @@ def batch(
     )
     plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
-    with _starting(orders, ray) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
+    with _starting(orders, ray, local=local) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
         end_leases_of_the_gone(opened, plan.queue)
         take_up(opened, plan, max_attempts=1 + retries)
         _work(opened, plan.queue, _crew(start, workers, opened, interrupted), interrupted)
@@ -141,7 +142,7 @@ def _ledger(folder: Path, url: str) -> "Ledger":
 
 
 @contextmanager
-def _starting(orders: "StudyOrders", ray: str | None) -> Iterator["Start"]:
+def _starting(orders: "StudyOrders", ray: str | None, *, local: bool) -> Iterator["Start"]:
     """What starts a worker of a name: here, or on a Ray cluster."""
     from scnas_deploy.jobs.study_worker import ProcessRunner
 
@@ -149,10 +150,9 @@ def _starting(orders: "StudyOrders", ray: str | None) -> Iterator["Start"]:
         yield lambda name: ProcessRunner(orders.named(name))
         return
     from scnas_deploy.jobs.ray_cluster import RayCluster
-    from scnas_deploy.jobs.schema import is_local
 
     with RayCluster(ray) as cluster:
-        if is_local(orders.ledger_url):
+        if local:
             cluster.refuse_local_ledger()
         yield lambda name: cluster.start(orders.named(name))
 
