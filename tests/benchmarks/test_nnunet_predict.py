@@ -16,6 +16,7 @@ from scnas_deploy.data.nifti import load_nifti, save_labels
 from scnas_deploy.data.preprocess import prepare
 from scnas_deploy.errors import FormatError
 from scnas_deploy.export.package import Description, export_package
+from scnas_deploy.export.parity import RealPatches
 from scnas_deploy.inference.engines.pytorch import TorchEngine
 from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
 from scnas_deploy.inference.predictor import Predictor
@@ -119,7 +120,7 @@ def test_a_tiny_run_ends_with_its_figures_as_json(network, phantom_plan, phantom
         training=TrainingRecord(preset="cpu", fold=0, seed=1),
     )
     images = [prepare(load_nifti(case.images[0]), phantom_plan)[0] for case in phantom_dataset.cases]
-    patches = [np.ascontiguousarray(image[None, :, :24, :24, :24]) for image in images]
+    patches = [RealPatches(np.ascontiguousarray(image[None, :, :24, :24, :24])) for image in images]
     export_package(network, at_width(genotype, 4, phantom_plan), phantom_plan, patches, description, package)
     result = benchmark("--nnunet", package, "--data", phantom_dataset.root, "--cases", 1, "--repeats", 1)
     assert result.returncode == 0, result.stderr
