@@ -224,6 +224,10 @@ def _choose_affine(
 
 
 def _compare_forms(path: Path, sform: AffineRAS, qform: AffineRAS, shape: tuple[int, ...]) -> list[str]:
+    moved = largest_move_mm(sform, qform, shape)
+    voxel = np.linalg.norm(sform[:3, :3], axis=0).min()
+    if moved <= _TOLERATED_DISAGREEMENT_VOXELS * voxel:
+        return []
     if nib.aff2axcodes(sform) != nib.aff2axcodes(qform):
         raise GeometryError(
             path,
@@ -232,10 +236,6 @@ def _compare_forms(path: Path, sform: AffineRAS, qform: AffineRAS, shape: tuple[
             f"and {''.join(nib.aff2axcodes(qform))} by the qform",
             remedy="Find out which one is right and write it into both",
         )
-    moved = largest_move_mm(sform, qform, shape)
-    voxel = np.linalg.norm(sform[:3, :3], axis=0).min()
-    if moved <= _TOLERATED_DISAGREEMENT_VOXELS * voxel:
-        return []
     return [f"sform and qform differ by up to {moved / voxel:.1f} voxels; the sform was taken."]
 
 

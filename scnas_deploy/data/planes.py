@@ -11,6 +11,9 @@ import numpy as np
 
 PIECE_VOXELS = 2**18
 
+_SMALL_PLANES = 2**16
+"""Planes that have no more voxels together make one piece: each piece costs a call of Python."""
+
 
 def outer_axis(*volumes_XYZ: np.ndarray) -> int:
     """Return the axis along which neighbours lie farthest apart in the memory of every one of the volumes."""
@@ -25,12 +28,17 @@ def outer_first(outer: int) -> tuple[int, int, int]:
 
 
 def pieces(*volumes_XYZ: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Walk through volumes of one shape together, a quarter of a million voxels of a plane at a time; yields views."""
+    """Walk through volumes of one shape together: a quarter of a million voxels of a plane, or a few small planes.
+
+    Yields:
+        A view of each volume, its axes permuted in the same way.
+    """
     order = outer_first(outer_axis(*volumes_XYZ))
-    for planes in zip(*(volume.transpose(order) for volume in volumes_XYZ), strict=True):
-        lines, width = planes[0].shape
+    permuted = [volume.transpose(order) for volume in volumes_XYZ]
+    num_planes, lines, width = permuted[0].shape
+    for planes in parts(num_planes, max(1, _SMALL_PLANES // (lines * width))):
         for part in parts(lines, max(1, PIECE_VOXELS // width)):
-            yield tuple(plane[part] for plane in planes)
+            yield tuple(volume[planes, part] for volume in permuted)
 
 
 def parts(size: int, step: int) -> Iterator[slice]:

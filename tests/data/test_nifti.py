@@ -159,6 +159,20 @@ def test_a_difference_below_a_tenth_of_a_voxel_is_no_note(tmp_path):
     assert load_nifti(tmp_path / "study.nii").notes == ()
 
 
+def test_forms_on_either_side_of_45_degrees_agree(tmp_path):
+    """A hair decides how the axes are called there; the voxels lie in the same place."""
+    forms = []
+    for angle in (np.pi / 4 - 1e-4, np.pi / 4 + 1e-4):
+        form = np.eye(4)
+        form[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        forms.append(form)
+    assert nib.aff2axcodes(forms[0]) != nib.aff2axcodes(forms[1])
+    nib.save(nifti_image(noise(SHAPE), forms[0], qform=forms[1]), tmp_path / "study.nii")
+    volume = load_nifti(tmp_path / "study.nii")
+    np.testing.assert_allclose(volume.affine_ras, forms[0], atol=1e-5)
+    assert volume.notes == ()
+
+
 def test_the_sform_keeps_its_shear(tmp_path):
     sheared = oblique_affine((0.7, 1.2, 2.5), shear=0.2)
     nib.save(nifti_image(noise(SHAPE), sheared, qform_code=0), tmp_path / "study.nii")

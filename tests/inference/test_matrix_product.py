@@ -1,5 +1,6 @@
 """The machine's peak is measured, or it is said why not."""
 
+import numpy as np
 import pytest
 
 from scnas_deploy.errors import EngineError
@@ -27,10 +28,26 @@ def test_the_threads_are_settled_before_numpys_library_is_loaded(monkeypatch):
     assert asked["PATH"]
 
 
-def test_the_rate_is_multiply_accumulates_over_the_shortest_time(monkeypatch):
-    ticks = iter([0.0, 1.0, 1.25, 1.3, 9.0, 9.5, 9.6])
+def test_the_shortest_time_counts_and_not_the_first(monkeypatch):
+    ticks = iter([0.0, 0.125, 0.25, 0.25, 0.25, 0.3125, 9.0])
     monkeypatch.setattr(matrix_product.time, "perf_counter", lambda: next(ticks))
-    assert matrix_product._rate_here(10) == pytest.approx(1000 / 0.25 / 1e9)
+    called = []
+    assert matrix_product._shortest_seconds(lambda: called.append(1)) == 0.0625
+    assert len(called) == 3  # the first warms up
+
+
+def test_the_faster_library_counts(monkeypatch):
+    seconds = {"slow": 2.0, "fast": 0.5}
+    monkeypatch.setattr(matrix_product, "_products", lambda *_: iter(seconds))
+    monkeypatch.setattr(matrix_product, "_shortest_seconds", seconds.get)
+    assert matrix_product._rate_here(10, 1) == pytest.approx(1000 / 0.5 / 1e9)
+
+
+def test_all_libraries_multiply():
+    left, right = np.arange(12, dtype=np.float32).reshape(3, 4), np.arange(20, dtype=np.float32).reshape(4, 5)
+    numpys, openvinos = (product() for product in matrix_product._products(left, right, 1))
+    np.testing.assert_array_equal(numpys, left @ right)
+    np.testing.assert_array_equal(openvinos[0], left @ right)
 
 
 def test_a_process_that_fails_is_an_engine_error():
