@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from typing import ClassVar
@@ -13,27 +12,17 @@ from scnas_deploy.jobs.crew import Crew, CrewSettings, work_through
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
 from tests.jobs.conftest import new_jobs
-from tests.jobs.worker_process import QUEUE, SleepingRunner
+from tests.jobs.worker_process import QUEUE, SleepingRunner, StartedProcess
 
 
-class ProgramRunner:
+class ProgramRunner(StartedProcess):
     """A process that does what a line of Python says."""
 
     all: ClassVar[list["ProgramRunner"]] = []
 
     def __init__(self, line: str) -> None:
         self.all.append(self)
-        self.process = subprocess.Popen([sys.executable, "-S", "-c", line], stdout=subprocess.PIPE)
-
-    def status(self) -> int | None:
-        return self.process.poll()
-
-    def ask_to_stop(self) -> None:
-        self.process.terminate()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        super().__init__("-S", "-c", line, stdout=subprocess.PIPE)
 
 
 @pytest.fixture(autouse=True)

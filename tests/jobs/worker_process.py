@@ -12,13 +12,11 @@ from scnas_deploy.jobs.worker import Attempt, Worker, WorkerSettings
 QUEUE = "killed"
 
 
-class SleepingRunner:
-    """Runs jobs that sleep; a runner as a crew wants it."""
+class StartedProcess:
+    """A process, as a crew wants its runners."""
 
-    def __init__(self, url: str, name: str, *, lease_s: float = 2.0, job_s: float = 0.02) -> None:
-        orders = json.dumps([url, name, lease_s, job_s])
-        self.name = name
-        self.process = subprocess.Popen([sys.executable, "-m", __name__, orders])
+    def __init__(self, *command: str, **options: object) -> None:
+        self.process = subprocess.Popen([sys.executable, *command], **options)
 
     def status(self) -> int | None:
         return self.process.poll()
@@ -29,6 +27,14 @@ class SleepingRunner:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+class SleepingRunner(StartedProcess):
+    """Runs jobs that sleep."""
+
+    def __init__(self, url: str, name: str, *, lease_s: float = 2.0, job_s: float = 0.02) -> None:
+        super().__init__("-m", __name__, json.dumps([url, name, lease_s, job_s]))
+        self.name = name
 
 
 def main() -> None:
