@@ -36,9 +36,12 @@ def _outside(what: str, values: Spacing, allowed: tuple[Range, Range, Range]) ->
 
 
 def _intensity(name: str, data: np.ndarray, allowed: Range | None) -> list[str]:
+    lowest, highest = data.min(), data.max()
+    if lowest == highest:
+        return [f"channel {name} is the constant {lowest:g}"]
+    if allowed is None or (allowed[0] <= lowest and highest <= allowed[1]):
+        return []
     low, high = percentiles(data, (0.5, 99.5))
-    if data.min() == data.max():
-        return [f"channel {name} is the constant {data.flat[0]:g}"]
-    if allowed is not None and not (allowed[0] <= low and high <= allowed[1]):
+    if not (allowed[0] <= low and high <= allowed[1]):
         return [f"intensities {low:.4g} to {high:.4g} in channel {name}, {allowed[0]:.4g} to {allowed[1]:.4g} allowed"]
     return []

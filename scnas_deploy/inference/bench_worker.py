@@ -93,7 +93,7 @@ class _Measured:
             task.package, engine=task.engine, precision=task.precision, num_threads=task.num_threads
         )
         self._study = task.study
-        engine, plan, batch_size = self._model.engine, self._model.package.plan, self._model.batch
+        engine, plan, batch_size = self._model.engine, self._model.package.plan, self._model.predictor.batch
         self._batch_BCXYZ = np.repeat(noise_patch(len(plan.channels), plan.patch_size), batch_size, axis=0)
         self._remember_peak()
         self._segment()

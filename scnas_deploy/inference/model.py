@@ -47,8 +47,8 @@ class Model:
     verdict: Verdict
     """By whom the package is signed."""
 
-    batch: int = 1
-    """Patches of a call."""
+    predictor: Predictor
+    """Runs the engine over whole volumes; its threads serve one study after another."""
 
     def segment(self, volume: Volume, options: SegmentOptions = DEFAULTS) -> Segmentation:
         """Segment a study.
@@ -77,24 +77,21 @@ class Model:
                 found="; ".join(outside),
                 remedy="Choose a model made for such studies, or override with --force and check the result",
             )
-        engine = MirroringEngine(self.engine, plan.mirror_axes) if options.mirror else self.engine
-        labelled = label_study(volume, plan, self.predictor(engine), options, believe_empty=self._require_well)
+        predictor = self.predictor
+        if options.mirror:
+            predictor = predictor.on(MirroringEngine(self.engine, plan.mirror_axes))
+        labelled = label_study(volume, plan, predictor, options, believe_empty=self._require_well)
         return Segmentation(
             labels_XYZ=labelled.labels_XYZ,
             study=volume,
             labels=plan.labels,
             model_name=self.package.manifest.name,
             model_digest=self.package.digest,
-            engine=described(engine),
-            precision=engine.precision,
+            engine=described(predictor.engine),
+            precision=self.engine.precision,
             outside_limits=outside,
             memory=MemoryUse(labelled.forecast.peak, labelled.taken_bytes),
         )
-
-    def predictor(self, engine: Engine) -> Predictor:
-        """The predictor of this model's volumes on an engine."""
-        whole = whole_multiple(self.package.genotype.architecture)
-        return Predictor(engine, self.package.plan, whole_multiple=whole, batch=self.batch)
 
     def _require_well(self) -> None:
         """A study may hold none of the structures, but is said to only by an engine that still answers its canary."""
@@ -132,4 +129,6 @@ def load_model(
     check_canary(opened.engine, package.canary, package.artefact(opened.engine.precision).canary)
     batch = best_batch(opened.engine, package.canary.patches_BCXYZ)
     check_batches(opened.engine, package.canary, batch)
-    return Model(package, opened.engine, opened.reason, verdict, batch)
+    whole = whole_multiple(package.genotype.architecture)
+    predictor = Predictor(opened.engine, package.plan, whole_multiple=whole, batch=batch)
+    return Model(package, opened.engine, opened.reason, verdict, predictor)

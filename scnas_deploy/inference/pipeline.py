@@ -5,7 +5,7 @@ Legend: B batch, C channels, K classes, X Y Z voxels in NIfTI order.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,32 +26,43 @@ def calls_ahead(engine: Engine) -> int:
     return engine.concurrency + 1
 
 
-def answers(engine: Engine, patches: Iterable[Patch], cut: Cut, batch: int) -> Generator[Answer]:
-    """Yield every patch with its logits, in the given order.
-
-    Closing the iterator ends the calls that wait; those under way, a batch each, are waited for.
+class Caller:
+    """Calls an engine from threads of its own, which stay: some engines prepare themselves for each new thread.
 
     Args:
         engine: Is called from ``engine.concurrency`` threads.
-        patches: In the order in which they are wanted.
-        cut: Gives a patch's voxels.
         batch: Patches of a call.
-
-    Raises:
-        EngineError: If the engine fails, or answers with NaN or infinite logits.
     """
-    pool = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="engine")
-    try:
+
+    def __init__(self, engine: Engine, batch: int) -> None:
+        self._engine, self._batch = engine, batch
+        self._pool = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="engine")
+
+    def answers(self, patches: Iterable[Patch], cut: Cut) -> Generator[Answer]:
+        """Yield every patch with its logits, in the given order.
+
+        Closing the iterator ends the calls that wait; those under way, a batch each, are waited for.
+
+        Args:
+            patches: In the order in which they are wanted.
+            cut: Gives a patch's voxels.
+
+        Raises:
+            EngineError: If the engine fails, or answers with NaN or infinite logits.
+        """
         waiting: deque[_Call] = deque()
-        for call in _calls(patches, cut, batch):
-            call.submit(pool, engine)
-            waiting.append(call)
-            if len(waiting) == calls_ahead(engine):
-                yield from waiting.popleft().answers()
-        while waiting:
-            yield from waiting.popleft().answers()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            for call in _calls(patches, cut, self._batch):
+                call.submit(self._pool, self._engine)
+                waiting.append(call)
+                if len(waiting) == calls_ahead(self._engine):
+                    yield from waiting[0].answers()
+                    waiting.popleft()
+            while waiting:
+                yield from waiting[0].answers()
+                waiting.popleft()
+        finally:
+            wait([call.future for call in waiting if call.future is not None and not call.future.cancel()])
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from scnas_deploy.data.occupancy import Occupancy
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.inference.boxes import Box, meet, size_of, within
 from scnas_deploy.inference.engines.base import Engine
-from scnas_deploy.inference.pipeline import answers, calls_ahead
+from scnas_deploy.inference.pipeline import Caller, calls_ahead
 from scnas_deploy.inference.reducing import PIECE_VOXELS, Reducer, Result
 from scnas_deploy.inference.sweep import Patch, Sweep, sweeps
 from scnas_deploy.inference.tiling import TilingConfig, padding, whole_size
@@ -47,8 +47,15 @@ class Predictor:
     def __init__(
         self, engine: Engine, plan: Plan, *, overlap: float = 0.5, whole_multiple: int | None = None, batch: int = 1
     ) -> None:
-        self._engine, self._plan = engine, plan
-        self._overlap, self._whole_multiple, self._batch = overlap, whole_multiple, batch
+        self.engine, self.batch = engine, batch
+        self._plan, self._overlap, self._whole_multiple = plan, overlap, whole_multiple
+        self._caller = Caller(engine, batch)
+
+    def on(self, engine: Engine) -> "Predictor":
+        """The same on another engine."""
+        return Predictor(
+            engine, self._plan, overlap=self._overlap, whole_multiple=self._whole_multiple, batch=self.batch
+        )
 
     def sweeps(self, shape: Shape3) -> list[Sweep]:
         """All ways to sweep an image of that shape, the one with the fewest patches first."""
@@ -61,7 +68,7 @@ class Predictor:
         """What :meth:`predict` takes beside the image and the engine: labels, logits under way, calls under way."""
         classes, x, y, z = self._plan.num_classes, *sweep.shape
         patch = int(np.prod([tiling.weights_PN.shape[1] for tiling in sweep.axes]))
-        calls = calls_ahead(self._engine) * self._batch * (len(self._plan.channels) + classes)
+        calls = calls_ahead(self.engine) * self.batch * (len(self._plan.channels) + classes)
         per_voxel = _PIECE_BYTES_PER_VOXEL + (2 * _FLOAT + _HALF) * classes * probabilities
         return (
             label_values(self._plan).itemsize * x * y * z
@@ -104,7 +111,7 @@ class Predictor:
         def cut(patch: Patch) -> ImageCXYZ | None:
             return _cut(image_CXYZ, patch.box, result.image, occupancy)
 
-        with closing(answers(self._engine, chosen.patches(), cut, self._batch)) as answered:
+        with closing(self._caller.answers(chosen.patches(), cut)) as answered:
             for done, (patch, logits_KXYZ) in enumerate(answered, start=1):
                 reducer.add(patch, logits_KXYZ)
                 if progress is not None:

