@@ -9,6 +9,7 @@ afterwards, and no tiny sums to clamp.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Literal
 
@@ -49,21 +50,23 @@ class AxisTiling:
     starts: tuple[int, ...]
     """First voxel of each patch, rising; the first is 0, the last ends with the volume."""
     weights_PN: Float32[np.ndarray, "P N"]
-    """Weight of each of a patch's N voxels; over all patches they sum to one at every voxel."""
+    """Weight of each of a patch's N voxels, read-only; over all patches they sum to one at every voxel."""
 
 
+@lru_cache(maxsize=256)
 def tile_axis(size: int, patch: int, config: TilingConfig) -> AxisTiling:
     """Lay patches along an axis of at least ``patch`` voxels.
 
-    Starts are evenly spaced, at most patch * (1 - overlap) apart.
+    Starts are evenly spaced, at most patch * (1 - overlap) apart. Studies of one size share the result.
     """
     starts = patch_starts(size, patch, config.overlap)
     within = importance(patch, config.blending)
     total = np.zeros(size)
     for start in starts:
         total[start : start + patch] += within
-    weights = np.stack([within / total[start : start + patch] for start in starts])
-    return AxisTiling(starts, weights.astype(np.float32))
+    weights_PN = np.stack([within / total[start : start + patch] for start in starts]).astype(np.float32)
+    weights_PN.flags.writeable = False
+    return AxisTiling(starts, weights_PN)
 
 
 def patch_starts(size: int, patch: int, overlap: float) -> tuple[int, ...]:
