@@ -1,15 +1,22 @@
 """A batch of studies: its jobs in a ledger, and what has become of them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from scnas_deploy.files import sha256_of
+from scnas_deploy.errors import ConfigError
+from scnas_deploy.files import sha256_of, sha256_of_file
 from scnas_deploy.jobs.job import Job, JobState, NewJob
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.manifest import StudyRow
 from scnas_deploy.jobs.studies import STUDY, StudyPayload, StudySettings, stamp_of
+
+_SHOWN: Final = 5
+
+_Written = Mapping[str, Mapping[tuple[str, ...], set[str]]]
+"""Digests of masks that jobs wrote, by output and by the studies whose masks they are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +44,9 @@ def take_up(ledger: Ledger, batch: Batch, *, max_attempts: int) -> None:
 
     What is done stays done, be it in a batch of fewer studies, unless the study has changed or the mask was removed.
     What has failed is tried again.
+
+    Raises:
+        ConfigError: If masks of other studies lie at outputs of this batch; nothing has been changed then.
     """
     queue, keys = batch.queue, batch.rows.keys()
     payloads = dict(zip(keys, _payloads(ledger, batch.rows.values()), strict=True))
@@ -63,20 +73,51 @@ def _key(row: StudyRow, settings: StudySettings) -> str:
     return sha256_of(json.dumps(named).encode())
 
 
-def _payloads(ledger: Ledger, rows: Iterable[StudyRow]) -> list[StudyPayload]:
-    present = [str(row.output) for row in rows if row.output.exists()]
-    written: dict[str, set[str]] = {}
-    for result in ledger.results(STUDY, "output", present):
-        written.setdefault(result["output"], set()).update(result["written"])
+def _payloads(ledger: Ledger, rows: Collection[StudyRow]) -> list[StudyPayload]:
+    written = _written(ledger, rows)
+    _refuse_others_masks(rows, written)
     return [
         StudyPayload(
-            studies=tuple(str(path) for path in row.studies),
+            studies=_names(row),
             stamps=tuple(stamp_of(path) for path in row.studies),
             output=str(row.output),
-            written=tuple(sorted(written.get(str(row.output), ()))),
+            written=tuple(sorted(written.get(str(row.output), {}).get(_names(row), ()))),
         )
         for row in rows
     ]
+
+
+def _written(ledger: Ledger, rows: Iterable[StudyRow]) -> _Written:
+    written: dict[str, dict[tuple[str, ...], set[str]]] = {}
+    for job in ledger.recorded(STUDY, "output", [str(row.output) for row in rows if row.output.exists()]):
+        result = job.result or {}
+        by_studies = written.setdefault(result["output"], {})
+        by_studies.setdefault(tuple(job.payload["studies"]), set()).update(result["written"])
+    return written
+
+
+def _refuse_others_masks(rows: Iterable[StudyRow], written: _Written) -> None:
+    """Refuse outputs where the mask of another study lies, as where two folders of scans have names in common."""
+    numbers = [str(row.number) for row in rows if _holds_anothers_mask(row, written.get(str(row.output), {}))]
+    if numbers:
+        more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+        raise ConfigError(
+            "the batch's outputs",
+            expected="none where the mask of another study lies",
+            found=f"such masks for rows {', '.join(numbers[:_SHOWN])}{more}",
+            remedy="Choose another folder with -o, or remove these masks",
+        )
+
+
+def _holds_anothers_mask(row: StudyRow, written: Mapping[tuple[str, ...], set[str]]) -> bool:
+    others = set().union(*(digests for studies, digests in written.items() if studies != _names(row)))
+    if not others or not row.output.is_file():
+        return False
+    return sha256_of_file(row.output) in others - written.get(_names(row), set())
+
+
+def _names(row: StudyRow) -> tuple[str, ...]:
+    return tuple(map(str, row.studies))
 
 
 def _is_to_be_done_again(job: Job, payload: StudyPayload) -> bool:

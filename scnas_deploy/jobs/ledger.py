@@ -177,13 +177,13 @@ class Ledger:
                 found.update((row.key, _job(row)) for row in rows)
         return found
 
-    def results(self, kind: str, field: str, values: Iterable[str]) -> list[dict[str, Any]]:
-        """Return what jobs of a kind, of all queues, have recorded with one of the values in a field."""
-        found: list[dict[str, Any]] = []
+    def recorded(self, kind: str, field: str, values: Iterable[str]) -> list[Job]:
+        """Return the jobs of a kind, of all queues, that have recorded one of the values in a field."""
+        found: list[Job] = []
         with self._reading() as connection:
             for chunk in _chunks(values):
                 matches = JOBS.c.result[field].as_string().in_(chunk)
-                found += connection.scalars(sa.select(JOBS.c.result).where(JOBS.c.kind == kind, matches))
+                found += map(_job, connection.execute(sa.select(*_JOB).where(JOBS.c.kind == kind, matches)))
         return found
 
     def workers(self, queue: str) -> set[str]:

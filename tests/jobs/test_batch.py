@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scnas_deploy.errors import ConfigError
 from scnas_deploy.files import sha256_of_file
 from scnas_deploy.jobs.batch import make_batch, take_up
 from scnas_deploy.jobs.job import JobState
@@ -106,6 +107,19 @@ def test_other_settings_are_another_batch(ledger, rows, change):
 def test_how_it_is_computed_is_no_other_batch(rows):
     same = replace(SETTINGS, threads=3, model=Path("/elsewhere.scnas"))
     assert make_batch(rows, same).rows.keys() == make_batch(rows, SETTINGS).rows.keys()
+
+
+def test_what_was_written_for_another_study_is_not_ours_and_refused(ledger, rows, tmp_path):
+    output = finish(ledger, begin(ledger, rows))
+    (tmp_path / "elsewhere").mkdir()
+    others = [replace(row, studies=(tmp_path / "elsewhere" / row.studies[0].name,)) for row in rows]
+    for row in others:
+        row.studies[0].write_text("another patient")
+    with pytest.raises(ConfigError, match=r"such masks for rows 1\. Choose another folder with -o"):
+        begin(ledger, others)
+    assert claim(ledger, make_batch(others, SETTINGS)) is None
+    output.write_text("drawn by hand")
+    assert claim(ledger, begin(ledger, others)).job.payload["written"] == []
 
 
 def test_two_batches_of_one_ledger_take_only_their_own_jobs(ledger, rows):

@@ -185,12 +185,13 @@ def test_what_another_queue_has_done_is_adopted_and_nothing_else(ledger):
     assert sum(ledger.counts("before").values()) == 2
 
 
-def test_results_are_found_by_what_stands_in_them(ledger):
+def test_jobs_are_found_by_what_stands_in_their_results(ledger):
     ledger.enqueue(QUEUE, new_jobs(3))
     for output in ("a.nii", "b.nii"):
         ledger.done(claim(ledger), {"output": output, "n": 1})
-    assert ledger.results("test", "output", ["b.nii", "c.nii"]) == [{"output": "b.nii", "n": 1}]
-    assert ledger.results("other kind", "output", ["b.nii"]) == []
+    (found,) = ledger.recorded("test", "output", ["b.nii", "c.nii"])
+    assert (found.key, found.payload, found.result) == ("job 1", {"n": 1}, {"output": "b.nii", "n": 1})
+    assert ledger.recorded("other kind", "output", ["b.nii"]) == []
 
 
 def test_every_state_is_counted(ledger):
