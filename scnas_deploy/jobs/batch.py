@@ -11,7 +11,7 @@ from scnas_deploy.files import sha256_of, sha256_of_file
 from scnas_deploy.jobs.job import Job, JobState, NewJob
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.manifest import StudyRow
-from scnas_deploy.jobs.studies import STUDY, StudyPayload, StudySettings, stamp_of
+from scnas_deploy.jobs.studies import STUDY, Stamp, StudyPayload, StudySettings, stamp_of
 
 _SHOWN: Final = 5
 
@@ -43,29 +43,28 @@ def take_up(ledger: Ledger, batch: Batch, *, max_attempts: int) -> None:
     """Put a batch's jobs into the ledger, or take it up where it was left.
 
     What is done stays done, be it in a batch of fewer studies, unless the study has changed or the mask was removed.
-    What has failed is tried again.
+    What has failed is tried again. A job whose study cannot be seen from here any more stays as it is.
 
     Raises:
-        ConfigError: If masks of other studies lie at outputs of this batch; nothing has been changed then.
+        ConfigError: If no study can be seen, or masks of other studies lie at outputs; nothing has been changed then.
     """
     queue, keys = batch.queue, batch.rows.keys()
     payloads = dict(zip(keys, _payloads(ledger, batch.rows.values()), strict=True))
     ledger.adopt(queue, keys)
     known = ledger.named(queue, keys)
-    ledger.reopen(queue, [key for key, job in known.items() if _is_to_be_done_again(job, payloads[key])])
-    ledger.enqueue(
-        queue,
-        [
-            NewJob(
-                key=key,
-                kind=STUDY,
-                payload=payloads[key].model_dump(mode="json", by_alias=True),
-                priority=row.priority,
-                max_attempts=max_attempts,
-            )
-            for key, row in batch.rows.items()
-        ],
-    )
+    jobs = {
+        key: _new_job(key, payloads[key], row.priority, max_attempts)
+        for key, row in batch.rows.items()
+        if key not in known or not _is_out_of_sight(known[key], payloads[key])
+    }
+    again = {key for key, job in known.items() if _is_to_be_done_again(job, payloads[key])}
+    ledger.reopen(queue, [job for key, job in jobs.items() if key in again])
+    ledger.enqueue(queue, jobs.values())
+
+
+def _new_job(key: str, payload: StudyPayload, priority: int, max_attempts: int) -> NewJob:
+    told = payload.model_dump(mode="json", by_alias=True)
+    return NewJob(key=key, kind=STUDY, payload=told, priority=priority, max_attempts=max_attempts)
 
 
 def _key(row: StudyRow, settings: StudySettings) -> str:
@@ -74,17 +73,31 @@ def _key(row: StudyRow, settings: StudySettings) -> str:
 
 
 def _payloads(ledger: Ledger, rows: Collection[StudyRow]) -> list[StudyPayload]:
+    stamps = [tuple(stamp_of(path) for path in row.studies) for row in rows]
+    _refuse_unseen(stamps)
     written = _written(ledger, rows)
     _refuse_others_masks(rows, written)
     return [
         StudyPayload(
             studies=_names(row),
-            stamps=tuple(stamp_of(path) for path in row.studies),
+            stamps=stamps_of_row,
             output=str(row.output),
             written=tuple(sorted(written.get(str(row.output), {}).get(_names(row), ()))),
         )
-        for row in rows
+        for row, stamps_of_row in zip(rows, stamps, strict=True)
     ]
+
+
+def _refuse_unseen(stamps: Collection[tuple[Stamp | None, ...]]) -> None:
+    """Refuse a batch of which nothing is there, as where the archive is not mounted."""
+    if any(stamp is not None for stamps_of_row in stamps for stamp in stamps_of_row):
+        return
+    raise ConfigError(
+        "the batch's studies",
+        expected="files that are there",
+        found=f"none of the {len(stamps)} studies",
+        remedy="Check that the folder they lie in is mounted here, and the paths of the manifest",
+    )
 
 
 def _written(ledger: Ledger, rows: Iterable[StudyRow]) -> _Written:
@@ -118,6 +131,12 @@ def _holds_anothers_mask(row: StudyRow, written: Mapping[tuple[str, ...], set[st
 
 def _names(row: StudyRow) -> tuple[str, ...]:
     return tuple(map(str, row.studies))
+
+
+def _is_out_of_sight(job: Job, payload: StudyPayload) -> bool:
+    """Whether a file that was there is not: what the job knows of it is more than we do."""
+    earlier = StudyPayload.model_validate(job.payload)
+    return any(new is None and old is not None for new, old in zip(payload.stamps, earlier.stamps, strict=True))
 
 
 def _is_to_be_done_again(job: Job, payload: StudyPayload) -> bool:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scnas_deploy.errors import StaleLeaseError
-from scnas_deploy.jobs.job import FINISHED, Job, JobState, Lease, NewJob
+from scnas_deploy.jobs.job import Job, JobState, Lease, NewJob
 from scnas_deploy.jobs.schema import JOBS, open_database, translated, writing
 
 Clock = Callable[[], float]
@@ -149,13 +149,15 @@ class Ledger:
             its = sa.and_(JOBS.c.worker == worker, JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until > now)
             connection.execute(sa.update(JOBS).where(its).values(lease_until=now - 1.0))
 
-    def reopen(self, queue: str, keys: Iterable[str]) -> None:
-        """Queue finished jobs again, with all their attempts before them; what they have recorded stays."""
+    def reopen(self, queue: str, jobs: Iterable[NewJob]) -> None:
+        """Queue finished jobs again, told anew, with all their attempts before them; what they have recorded stays."""
+        anew = {name: sa.bindparam(f"new_{name}") for name in ("payload", "priority", "max_attempts")}
+        finished = sa.and_(JOBS.c.queue == queue, JOBS.c.key == sa.bindparam("its_key"), sa.not_(_UNFINISHED))
         with self._transaction() as (connection, now):
-            for chunk in _chunks(keys):
-                finished = sa.and_(JOBS.c.queue == queue, JOBS.c.key.in_(chunk), JOBS.c.state.in_(FINISHED))
-                fresh = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": now, "error": None}
-                connection.execute(sa.update(JOBS).where(finished).values(**fresh, changed_at=now))
+            fresh = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": now, "error": None}
+            rows = [{"its_key": job.key, **{f"new_{name}": getattr(job, name) for name in anew}} for job in jobs]
+            if rows:
+                connection.execute(sa.update(JOBS).where(finished).values(**anew, **fresh, changed_at=now), rows)
 
     def adopt(self, queue: str, keys: Iterable[str]) -> None:
         """Take over what other queues have done under these keys, as if it had been done in this one."""

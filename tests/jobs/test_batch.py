@@ -86,6 +86,39 @@ def test_a_study_that_has_changed_or_lost_its_mask_is_done_again(ledger, rows):
     assert payload["stamps"] == [[12, rows[0].studies[0].stat().st_mtime_ns]]
 
 
+def test_a_call_that_cannot_see_a_study_leaves_its_job_as_it_is(ledger, rows):
+    batch = begin(ledger, rows)
+    finish(ledger, batch)
+    ledger.fail(claim(ledger, batch), "bad", retry_in_s=None)
+    before = ledger.named(batch.queue, batch.rows)
+    for row in (rows[0], rows[1]):
+        row.studies[0].unlink()
+    begin(ledger, rows)
+    assert ledger.named(batch.queue, batch.rows) == before
+
+
+def test_a_batch_of_which_nothing_can_be_seen_is_refused(ledger, rows):
+    batch = begin(ledger, rows)
+    before = ledger.named(batch.queue, batch.rows)
+    for row in rows:
+        row.studies[0].unlink()
+    with pytest.raises(
+        ConfigError, match=r"found none of the 3 studies\. Check that the folder they lie in is mounted"
+    ):
+        begin(ledger, rows)
+    assert ledger.named(batch.queue, batch.rows) == before
+
+
+def test_a_job_that_is_queued_again_is_told_of_the_study_as_it_is_now(ledger, rows, monkeypatch):
+    """Another call's worker may claim it before this call goes on."""
+    batch, told = begin(ledger, rows[:1]), []
+    ledger.fail(claim(ledger, batch), "bad", retry_in_s=None)
+    rows[0].studies[0].write_text("another scan")
+    monkeypatch.setattr(ledger, "enqueue", lambda *_: told.append(claim(ledger, batch).job.payload["stamps"]))
+    begin(ledger, rows[:1])
+    assert told == [[[12, rows[0].studies[0].stat().st_mtime_ns]]]
+
+
 def test_a_batch_that_has_grown_or_shrunk_keeps_what_is_done(ledger, rows):
     small = begin(ledger, rows[:2])
     finish(ledger, small)

@@ -166,11 +166,14 @@ def test_finished_jobs_are_queued_again_only_when_asked_to(ledger):
     ledger.enqueue(QUEUE, new_jobs(3, max_attempts=1))
     ledger.done(claim(ledger), {"n": 0})
     ledger.fail(claim(ledger), "dead", retry_in_s=1.0)
-    ledger.reopen(QUEUE, ["job 0", "job 1", "job 2"])
+    again = [NewJob(key=f"job {n}", kind="test", payload={"again": n}, priority=n) for n in range(4)]
+    ledger.reopen(QUEUE, again)
     assert ledger.counts(QUEUE)[JobState.QUEUED] == 3
-    leases = [claim(ledger) for _ in range(3)]
+    leases = sorted((claim(ledger) for _ in range(3)), key=lambda lease: lease.job.id)
     assert [lease.job.num_attempts for lease in leases] == [1, 1, 1]
     assert [lease.job.result for lease in leases] == [{"n": 0}, None, None]
+    assert [lease.job.payload for lease in leases] == [{"again": 0}, {"again": 1}, {"n": 2}]  # job 2 was not finished
+    assert [lease.job.max_attempts for lease in leases] == [3, 3, 1]
     assert {lease.job.error for lease in leases} == {None}
 
 
