@@ -70,7 +70,9 @@ class Ledger:
                 connection.execute(upsert, rows)
 
     def claim(self, worker: str, *, queue: str, lease_s: float) -> Lease | None:
-        """Take the next job: the highest priority first, then the oldest.
+        """Take the next job: the highest priority first, then the least often claimed, then the oldest.
+
+        So a job that ends its workers comes up again when those that were never tried are done.
 
         Args:
             worker: Name of who takes it.
@@ -87,7 +89,11 @@ class Ledger:
                 sa.and_(JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until < now),
             )
             found = sa.select(JOBS.c.id).where(JOBS.c.queue == queue, ready)
-            found = found.order_by(JOBS.c.priority.desc(), JOBS.c.id).limit(1).with_for_update(skip_locked=True)
+            found = (
+                found.order_by(JOBS.c.priority.desc(), JOBS.c.attempt, JOBS.c.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
             claimed = sa.update(JOBS).where(JOBS.c.id == found.scalar_subquery())
             claimed = claimed.values(
                 state=JobState.RUNNING,
