@@ -11,7 +11,7 @@ from scnas_deploy.files import sha256_of, sha256_of_file
 from scnas_deploy.jobs.job import Job, JobState, NewJob
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.manifest import StudyRow
-from scnas_deploy.jobs.studies import STUDY, Stamp, StudyPayload, StudySettings, stamp_of
+from scnas_deploy.jobs.studies import STUDY, Stamp, StudyPayload, StudyResult, StudySettings, stamp_of
 
 _SHOWN: Final = 5
 
@@ -142,5 +142,14 @@ def _is_out_of_sight(job: Job, payload: StudyPayload) -> bool:
 def _is_to_be_done_again(job: Job, payload: StudyPayload) -> bool:
     if job.state in (JobState.FAILED, JobState.DEAD):
         return True
+    if job.state is not JobState.DONE:
+        return False
     earlier = StudyPayload.model_validate(job.payload)
-    return job.state is JobState.DONE and (earlier.stamps != payload.stamps or not Path(payload.output).exists())
+    return earlier.stamps != payload.stamps or not Path(payload.output).exists() or _was_kept_for_nothing(job, payload)
+
+
+def _was_kept_for_nothing(job: Job, payload: StudyPayload) -> bool:
+    """Whether what was taken for somebody else's work has turned out to be ours."""
+    output = Path(payload.output)
+    kept = StudyResult.model_validate(job.result).kept
+    return kept and output.is_file() and sha256_of_file(output) in payload.written

@@ -55,12 +55,20 @@ class Halt(BaseException):
 class Attempt:
     """What a handler is given: a job, and its word with the worker."""
 
-    def __init__(self, job: Job, check: Callable[[], None], record: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        check: Callable[[], None],
+        record: Callable[[Mapping[str, Any]], None],
+        look_up: Callable[[str, str], list[Job]],
+    ) -> None:
         self.job = job
         self.check = check
         """To be called often; raises :class:`Halt` when the handler must not go on."""
         self.record = record
         """Keeps a first result for a next attempt; raises StaleLeaseError if the job is somebody else's by now."""
+        self.look_up = look_up
+        """Finds the jobs of this kind, of all queues, that have recorded a value in a field of their result."""
 
 
 Handler = Callable[[Attempt], Mapping[str, Any]]
@@ -144,7 +152,10 @@ class Worker:
         def record(result: Mapping[str, Any]) -> None:
             patiently(lambda: self._ledger.record(lease, result), self._stop)
 
-        return Attempt(lease.job, check, record)
+        def look_up(field: str, value: str) -> list[Job]:
+            return patiently(lambda: self._ledger.recorded(lease.job.kind, field, [value]), self._stop)
+
+        return Attempt(lease.job, check, record, look_up)
 
     def _say(self, say: Callable[[], object]) -> None:
         try:

@@ -193,6 +193,18 @@ def test_a_mask_that_was_corrected_since_is_said_and_stays(ledger, rows):
     assert claim(ledger, batch) is None
 
 
+def test_what_was_kept_but_is_known_for_ours_by_now_is_done_again(ledger, rows):
+    """Of two batches that overlap, one comes to a mask that the other has just made."""
+    small, large = begin(ledger, rows[:1]), begin(ledger, rows)
+    lease = claim(ledger, large)
+    told = {"schema": 1, "output": lease.job.payload["output"], "written": [], "kept": True}
+    ledger.done(lease, {**told, "engine": "e", "model_digest": "d" * 64})
+    rows[0].output.write_text("drawn by hand")
+    assert states(ledger, begin(ledger, rows))[0] == KEPT
+    finish(ledger, small)
+    assert states(ledger, begin(ledger, rows))[0] == JobState.QUEUED
+
+
 def test_a_mask_that_was_removed_since_is_said(ledger, rows):
     batch = begin(ledger, rows[:1])
     finish(ledger, batch).unlink()

@@ -157,6 +157,15 @@ def test_what_it_records_or_returns_of_a_lost_job_changes_nothing(ledger):
     assert [job.result for job in jobs_of(ledger, 2)] == [{"stale": False}] * 2
 
 
+def test_a_handler_finds_what_jobs_of_its_kind_have_recorded(ledger):
+    def handler(attempt):
+        return {"output": "a.nii", "found": [job.key for job in attempt.look_up("output", "a.nii")]}
+
+    ledger.enqueue(QUEUE, new_jobs(2))
+    run(ledger, handler)
+    assert [job.result["found"] for job in jobs_of(ledger, 2)] == [[], ["job 0"]]
+
+
 def test_a_lease_is_renewed_while_the_handler_runs(ledger):
     def handler(_):
         for _ in range(8):
