@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scnas_deploy.errors import OutputError
+from scnas_deploy.errors import InputError, OutputError
 
 
 @contextmanager
@@ -140,6 +140,39 @@ _WRITE_ERRORS = {
     errno.ENAMETOOLONG,
     errno.ENOTDIR,
     errno.ENOTEMPTY,
+}
+
+
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Turn the system's word that a file cannot be read into an :class:`~scnas_deploy.errors.InputError`.
+
+    That there is no such file, and what libraries say of its content, stays as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _READ_ERRORS:
+            raise
+        raise InputError(
+            source,
+            expected="a file that can be read",
+            found=os.strerror(error.errno),
+            remedy="Check its permissions and the disk or share it lies on, then try again",
+        ) from error
+
+
+_READ_ERRORS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.ENOTCONN,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
 }
 
 

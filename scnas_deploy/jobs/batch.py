@@ -73,7 +73,7 @@ def _key(row: StudyRow, settings: StudySettings) -> str:
 
 
 def _payloads(ledger: Ledger, rows: Collection[StudyRow]) -> list[StudyPayload]:
-    stamps = [tuple(stamp_of(path) for path in row.studies) for row in rows]
+    stamps = [tuple(_stamp_if_seen(path) for path in row.studies) for row in rows]
     _refuse_unseen(stamps)
     written = _written(ledger, rows)
     _refuse_others_masks(rows, written)
@@ -86,6 +86,14 @@ def _payloads(ledger: Ledger, rows: Collection[StudyRow]) -> list[StudyPayload]:
         )
         for row, stamps_of_row in zip(rows, stamps, strict=True)
     ]
+
+
+def _stamp_if_seen(path: Path) -> Stamp | None:
+    """A file that cannot be looked at stops no other; its worker will try again."""
+    try:
+        return stamp_of(path)
+    except OSError:
+        return None
 
 
 def _refuse_unseen(stamps: Collection[tuple[Stamp | None, ...]]) -> None:

@@ -12,7 +12,7 @@ from scnas_deploy.data.study import load_study
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.documents import Frozen, parse_document
 from scnas_deploy.errors import FormatError, PackageError
-from scnas_deploy.files import atomic_path, make_folder, sha256_of_file
+from scnas_deploy.files import atomic_path, make_folder, reading, sha256_of_file
 from scnas_deploy.inference.model import NOBODY, Model, SegmentOptions, load_model
 from scnas_deploy.inference.segmentation import Segmentation
 from scnas_deploy.inference.trust import Trust
@@ -62,7 +62,7 @@ class StudyPayload(Frozen):
     studies: tuple[str, ...]
     """Absolute paths, one a channel."""
     stamps: tuple[Stamp | None, ...]
-    """Of each when the job was enqueued; None where there was no file."""
+    """Of each when the job was enqueued; None where no file could be seen."""
     output: str
     """Absolute path of the mask."""
     written: tuple[str, ...] = ()
@@ -88,10 +88,15 @@ class StudyResult(Frozen):
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Return a file's stamp, or None where there is none."""
+    """Return a file's stamp, or None where there is none.
+
+    Raises:
+        InputError: If that cannot be told just now.
+    """
     try:
-        status = path.stat()
-    except OSError:
+        with reading(path):
+            status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_size, status.st_mtime_ns
 
@@ -179,7 +184,7 @@ def _check_stamps(paths: list[Path], payload: StudyPayload) -> None:
             raise FormatError(
                 path,
                 expected="the study as it was when the batch began",
-                found="a file of another size or time",
+                found="a file where none could be seen" if stamp is None else "a file of another size or time, or none",
                 remedy="Run the batch again once the study is complete",
             )
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from scnas_deploy.errors import ConfigError
+from scnas_deploy.errors import ConfigError, InputError
 from scnas_deploy.files import sha256_of_file
+from scnas_deploy.jobs import batch as batch_module
 from scnas_deploy.jobs.batch import make_batch, take_up
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
@@ -109,6 +110,17 @@ def test_a_batch_of_which_nothing_can_be_seen_is_refused(ledger, rows):
     ):
         begin(ledger, rows)
     assert ledger.named(batch.queue, batch.rows) == before
+
+
+def test_a_study_that_cannot_be_looked_at_stops_no_other(ledger, rows, monkeypatch):
+    def looked_at(path):
+        if path == rows[0].studies[0]:
+            raise InputError(path, expected="a file", found="an error", remedy="Wait")
+        return (1, 1)
+
+    monkeypatch.setattr(batch_module, "stamp_of", looked_at)
+    batch = begin(ledger, rows)
+    assert [claim(ledger, batch).job.payload["stamps"] for _ in rows] == [[None], [[1, 1]], [[1, 1]]]
 
 
 def test_a_job_that_is_queued_again_is_told_of_the_study_as_it_is_now(ledger, rows, monkeypatch):

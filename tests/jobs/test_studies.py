@@ -1,14 +1,16 @@
 """Segmenting the study of one job: what is written, what is refused, what is left alone."""
 
+import errno
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from scnas_deploy.data.nifti import load_nifti
-from scnas_deploy.errors import FingerprintError, FormatError, PackageError, StaleLeaseError
+from scnas_deploy.errors import FingerprintError, FormatError, InputError, PackageError, StaleLeaseError
 from scnas_deploy.files import sha256_of_file
 from scnas_deploy.inference.model import load_model
 from scnas_deploy.jobs.job import Job, JobState
@@ -84,6 +86,21 @@ def test_a_study_that_has_changed_since_is_refused(handler, scan, output):
 def test_a_study_that_is_not_there_is_refused(handler, tmp_path, output):
     with pytest.raises(FormatError, match="no such file"):
         handler(attempt(payload_of(tmp_path / "none.nii", output)))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_study_that_cannot_be_looked_at_just_now_is_no_missing_one(scan, monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, "says the system")
+
+    monkeypatch.setattr(Path, "stat", fail)
+    with pytest.raises(InputError):
+        stamp_of(scan)
+
+
+def test_the_stamp_of_what_is_not_there_is_none(scan):
+    assert stamp_of(scan.parent / "none") is None
+    assert stamp_of(scan / "below a file") is None
 
 
 def test_a_study_outside_the_limits_is_refused_or_forced_and_said(settings, handler, tmp_path, output):
