@@ -26,7 +26,9 @@ _UNFINISHED: Final = sa.or_(JOBS.c.state == JobState.QUEUED, JOBS.c.state == Job
 _NUM_ATTEMPTS: Final = JOBS.c.attempt - JOBS.c.given_back
 _CHUNK: Final = 500
 """Values a statement; databases limit them."""
-_VANISHED: Final = "expected an answer, found that its worker has ended without one at each attempt"
+_VANISHED: Final = "expected an answer, found that its worker has ended without one."
+_AT_ONCE: Final = 0.0
+"""When a job may be run that waits for nothing; no time of today, since clocks may be set back."""
 
 
 class Ledger:
@@ -147,7 +149,7 @@ class Ledger:
         """Leave a job to others; the attempt does not count."""
         with self._transaction() as (connection, now):
             back = JOBS.c.given_back + 1
-            _change(connection, lease, now, state=JobState.QUEUED, lease_until=None, run_at=now, given_back=back)
+            _change(connection, lease, now, state=JobState.QUEUED, lease_until=None, run_at=_AT_ONCE, given_back=back)
 
     def end_leases(self, worker: str) -> None:
         """End the leases of a worker that is known to be gone, so that nobody waits for them."""
@@ -160,7 +162,7 @@ class Ledger:
         anew = {name: sa.bindparam(f"new_{name}") for name in ("payload", "priority", "max_attempts")}
         finished = sa.and_(JOBS.c.queue == queue, JOBS.c.key == sa.bindparam("its_key"), sa.not_(_UNFINISHED))
         with self._transaction() as (connection, now):
-            fresh = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": now, "error": None}
+            fresh = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": _AT_ONCE, "error": None}
             rows = [{"its_key": job.key, **{f"new_{name}": getattr(job, name) for name in anew}} for job in jobs]
             if rows:
                 connection.execute(sa.update(JOBS).where(finished).values(**anew, **fresh, changed_at=now), rows)
@@ -236,7 +238,8 @@ class Ledger:
         """Give up what has lost its last lease."""
         lost = sa.and_(JOBS.c.queue == queue, JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until < now)
         worn_out = sa.and_(lost, JOBS.c.max_attempts <= _NUM_ATTEMPTS)
-        given_up = {"state": JobState.DEAD, "lease_until": None, "error": _VANISHED, "changed_at": now}
+        error = sa.func.coalesce(JOBS.c.error + " Then: ", "") + _VANISHED
+        given_up = {"state": JobState.DEAD, "lease_until": None, "error": error, "changed_at": now}
         connection.execute(sa.update(JOBS).where(worn_out).values(**given_up))
 
 
@@ -266,7 +269,7 @@ def _row(queue: str, job: NewJob, now: float) -> dict[str, Any]:
         "attempt": 0,
         "given_back": 0,
         "max_attempts": job.max_attempts,
-        "run_at": now,
+        "run_at": _AT_ONCE,
         "enqueued_at": now,
         "changed_at": now,
     }

@@ -1,13 +1,14 @@
 """A worker: claims jobs, keeps their leases while they run, and says how they ended."""
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from scnas_deploy.errors import DataError, EngineError, LedgerError, ScnasError, StaleLeaseError
 from scnas_deploy.jobs.job import Job, Lease
@@ -32,6 +33,10 @@ class WorkerSettings:
     """Where the waits stop growing."""
     poll_s: float = 1.0
     """Seconds between two looks into a queue where nothing is to be run now."""
+
+
+_LOOK_S: Final = 1.0
+"""Seconds between two looks at the clock of a lease, which a machine may sleep through."""
 
 
 class WorkerEnd(Enum):
@@ -187,7 +192,11 @@ class _Renewal:
         self._thread.join()
 
     def _renew(self) -> None:
-        while not self._ended.wait(self._lease.length_s / 3):
+        length_s, renewed = self._lease.length_s, _clocks()
+        while not self._ended.wait(min(_LOOK_S, length_s / 12)):
+            now = _clocks()
+            if all(late - early < length_s / 3 for late, early in zip(now, renewed, strict=True)):
+                continue
             try:
                 self._ledger.renew(self._lease)
             except StaleLeaseError:
@@ -195,6 +204,12 @@ class _Renewal:
                 return
             except LedgerError:
                 continue  # where it is away for us, it most likely is for others, who cannot claim the job either
+            renewed = now
+
+
+def _clocks() -> tuple[float, float]:
+    """The clock on the wall, by which leases run and which may be set, and one that stands still while a machine sleeps."""
+    return time.time(), time.monotonic()
 
 
 def _in_words(error: Exception) -> str:

@@ -176,15 +176,22 @@ def test_of_two_workers_one_is_killed_for_good_and_the_other_does_the_rest(ledge
     kill_while_working(ledger_url, num_jobs=40, kills=1, num_workers=2, for_good=True)
 
 
+def wait_for(answer):
+    """Ask until there is one."""
+    deadline = time.monotonic() + 60
+    while not (found := answer()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
+
+
 def test_a_stopped_worker_that_wakes_after_its_lease_changes_nothing(ledger_url):
     with Ledger(ledger_url) as ledger:
         ledger.enqueue(QUEUE, new_jobs(1))
         asleep = SleepingRunner(ledger_url, "asleep", lease_s=0.6, job_s=0.3)
-        while not ledger.counts(QUEUE)[JobState.RUNNING]:
-            time.sleep(0.01)
+        wait_for(lambda: ledger.counts(QUEUE)[JobState.RUNNING])
         asleep.process.send_signal(signal.SIGSTOP)
-        while (lease := ledger.claim("awake", queue=QUEUE, lease_s=60.0)) is None:
-            time.sleep(0.01)
+        lease = wait_for(lambda: ledger.claim("awake", queue=QUEUE, lease_s=60.0))
         asleep.process.send_signal(signal.SIGCONT)
         time.sleep(0.6)  # by now it has tried to record and to finish
         assert asleep.status() is None

@@ -138,6 +138,27 @@ def test_a_job_that_ends_its_worker_at_each_attempt_is_given_up(ledger, clock):
     assert "worker has ended" in job.error
 
 
+def test_a_job_that_is_given_up_keeps_what_its_earlier_attempts_said(ledger, clock):
+    ledger.enqueue(QUEUE, new_jobs(1, max_attempts=2))
+    ledger.fail(claim(ledger), "expected space, found none.", retry_in_s=0.0)
+    claim(ledger)
+    clock.now += 11.0
+    assert claim(ledger) is None
+    error = job_named(ledger, "job 0").error
+    assert error.startswith("expected space, found none. Then: ")
+    assert "worker has ended" in error
+
+
+def test_a_clock_that_is_set_back_keeps_no_job_waiting(ledger, clock):
+    ledger.enqueue(QUEUE, new_jobs(3))
+    ledger.give_back(claim(ledger))
+    ledger.done(claim(ledger), {})
+    ledger.reopen(QUEUE, new_jobs(3))
+    clock.now -= 3600.0
+    assert ledger.seconds_to_next(QUEUE) == 0.0
+    assert {claim(ledger).job.key for _ in range(3)} == {"job 0", "job 1", "job 2"}
+
+
 def test_a_job_given_back_is_claimable_at_once_and_has_lost_no_attempt(ledger):
     ledger.enqueue(QUEUE, new_jobs(1, max_attempts=1))
     for attempt in (1, 2, 3):
@@ -183,7 +204,6 @@ def test_finished_jobs_are_queued_again_only_when_asked_to(ledger):
 def test_what_another_queue_has_done_is_adopted_and_nothing_else(ledger):
     ledger.enqueue("before", new_jobs(2))
     ledger.done(claim(ledger, queue="before"), {"n": 0})
-    ledger.enqueue(QUEUE, new_jobs(1, priority=3)[:0])
     ledger.adopt(QUEUE, ["job 0", "job 1", "job 2"])
     ledger.adopt(QUEUE, ["job 0"])
     assert ledger.named(QUEUE, ["job 0", "job 1", "job 2"]).keys() == {"job 0"}
