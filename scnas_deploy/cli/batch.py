@@ -68,7 +68,7 @@ def batch(
     from scnas_deploy.jobs.batch import make_batch, take_up
     from scnas_deploy.jobs.manifest import read_manifest
     from scnas_deploy.jobs.names import end_leases_of_the_gone
-    from scnas_deploy.jobs.schema import is_local, sqlite_url
+    from scnas_deploy.jobs.schema import absolute_url, is_local, sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
     from scnas_deploy.jobs.study_worker import StudyOrders
     from scnas_deploy.jobs.summary import exit_status, summarize
@@ -78,8 +78,7 @@ def batch(
     started = time.monotonic()
     folder = output or Path(f"{manifest.stem}_seg")
     rows = read_manifest(manifest, folder)
-    url = ledger or sqlite_url(folder / LEDGER)
-    local = is_local(url)  # refuses what is no ledger's URL, before anything is begun
+    url = absolute_url(ledger or sqlite_url(folder / LEDGER))  # refuses what is none, before anything is begun
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
     trust = options.trust(require_signature=require_signature)
@@ -97,7 +96,11 @@ def batch(
     )
     plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
-    with _starting(orders, ray, local=local) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
+    with (
+        _starting(orders, ray, local=is_local(url)) as start,
+        _ledger(folder, url) as opened,
+        interrupt_flag() as interrupted,
+    ):
         end_leases_of_the_gone(opened, plan.queue)
         take_up(opened, plan, max_attempts=1 + retries)
         _work(opened, plan.queue, _crew(start, workers, opened, interrupted), interrupted)
@@ -154,6 +157,7 @@ def _starting(orders: "StudyOrders", ray: str | None, *, local: bool) -> Iterato
     with RayCluster(ray) as cluster:
         if local:
             cluster.refuse_local_ledger()
+        cluster.refuse_threads(orders.studies.threads or 1)
         yield lambda name: cluster.start(orders.named(name))
 
 

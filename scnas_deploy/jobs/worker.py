@@ -208,7 +208,7 @@ class _Renewal:
 
 
 def _clocks() -> tuple[float, float]:
-    """The clock on the wall, by which leases run and which may be set, and one that stands still while a machine sleeps."""
+    """The wall's clock, which leases run by and which may be set, and one that stands still in a machine's sleep."""
     return time.time(), time.monotonic()
 
 
