@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LEDGER: Final = "scnas-batch.db"
 SUMMARY: Final = "summary.csv"
 _ERRORS_SHOWN: Final = 10
+_LEFTOVER_AGE_S: Final = 24 * 3600.0
+"""Nobody writes a mask for as long as this."""
 
 
 def batch(
@@ -71,13 +73,14 @@ def batch(
     from scnas_deploy.jobs.schema import absolute_url, is_local, sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
     from scnas_deploy.jobs.study_worker import StudyOrders
-    from scnas_deploy.jobs.summary import exit_status, summarize
+    from scnas_deploy.jobs.summary import check_replaceable, exit_status, summarize
     from scnas_deploy.jobs.worker import WorkerSettings
     from scnas_deploy.process import interrupt_flag
 
     started = time.monotonic()
     folder = output or Path(f"{manifest.stem}_seg")
     rows = read_manifest(manifest, folder)
+    check_replaceable(folder / SUMMARY)
     url = absolute_url(ledger or sqlite_url(folder / LEDGER))  # refuses what is none, before anything is begun
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
@@ -92,7 +95,7 @@ def batch(
         trust=trust,
         mirror=mirror,
         force=force,
-        max_memory=options.bytes_of(max_memory),
+        max_memory=_memory(max_memory, workers, on_ray=ray is not None),
     )
     plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
@@ -125,6 +128,16 @@ def _threads(threads: int | None, workers: int, *, on_ray: bool) -> int | None:
     return 1 if on_ray else max(1, num_cores() // workers)
 
 
+def _memory(given: str | None, workers: int, *, on_ray: bool) -> int | None:
+    """Bytes a study: several workers of this machine share what it has left, which each would take for its own."""
+    from scnas_deploy.inference.memory import available_bytes
+
+    if given is not None or workers == 1 or on_ray:
+        return options.bytes_of(given)
+    left = available_bytes()
+    return None if left is None else left // workers
+
+
 def _prove(package: Path, engine: str, precision: str, threads: int | None, trust: "Trust") -> tuple[str, list[str]]:
     """Open model and engine once before anything is enqueued; return the model's digest and its labels."""
     from scnas_deploy.inference.model import load_model
@@ -136,11 +149,12 @@ def _prove(package: Path, engine: str, precision: str, threads: int | None, trus
 
 def _ledger(folder: Path, url: str) -> "Ledger":
     """Open the ledger once the folder of the results, where it may lie, can be written to."""
-    from scnas_deploy.files import check_writable, make_folder
+    from scnas_deploy.files import check_writable, make_folder, remove_leftovers
     from scnas_deploy.jobs.ledger import Ledger
 
     make_folder(folder)
     check_writable(folder / SUMMARY)
+    remove_leftovers(folder, age_s=_LEFTOVER_AGE_S)
     return Ledger(url)
 
 

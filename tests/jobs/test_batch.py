@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scnas_deploy.errors import ConfigError, InputError
+from scnas_deploy.errors import ConfigError, InputError, OutputError
 from scnas_deploy.files import sha256_of_file
 from scnas_deploy.jobs import batch as batch_module
 from scnas_deploy.jobs.batch import make_batch, take_up
@@ -13,7 +13,7 @@ from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.manifest import read_manifest
 from scnas_deploy.jobs.studies import StudySettings
-from scnas_deploy.jobs.summary import KEPT, exit_status, save_summary, summarize
+from scnas_deploy.jobs.summary import KEPT, check_replaceable, exit_status, save_summary, summarize
 
 SETTINGS = StudySettings(model=Path("/m.scnas"), model_digest="d" * 64)
 
@@ -193,6 +193,16 @@ def test_the_summary_has_every_study_once(ledger, rows, tmp_path):
     assert failed.startswith("b,")
     assert failed.endswith(f',failed,{rows[1].output},1,,,,,,"expected a scan, found none. Scan.",')
     assert queued == f"c,{rows[2].studies[0]},queued,{rows[2].output},0,,,,,,,"
+
+
+def test_only_a_summary_of_ours_is_written_over(ledger, rows, tmp_path):
+    path = tmp_path / "summary.csv"
+    check_replaceable(path)
+    save_summary(path, summarize(ledger, begin(ledger, rows)), ["front"])
+    check_replaceable(path)
+    path.write_text("id,study,age\n")
+    with pytest.raises(OutputError, match="found another file"):
+        check_replaceable(path)
 
 
 def test_a_mask_that_was_corrected_since_is_said_and_stays(ledger, rows):
