@@ -159,13 +159,14 @@ class Ledger:
 
     def reopen(self, queue: str, jobs: Iterable[NewJob]) -> None:
         """Queue finished jobs again, told anew, with all their attempts before them; what they have recorded stays."""
-        anew = {name: sa.bindparam(f"new_{name}") for name in ("payload", "priority", "max_attempts")}
+        told = ("payload", "priority", "max_attempts")
         finished = sa.and_(JOBS.c.queue == queue, JOBS.c.key == sa.bindparam("its_key"), sa.not_(_UNFINISHED))
         with self._transaction() as (connection, now):
             fresh = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": _AT_ONCE, "error": None}
-            rows = [{"its_key": job.key, **{f"new_{name}": getattr(job, name) for name in anew}} for job in jobs]
+            rows = [{"its_key": job.key, **{f"new_{name}": getattr(job, name) for name in told}} for job in jobs]
+            anew: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in told}
             if rows:
-                connection.execute(sa.update(JOBS).where(finished).values(**anew, **fresh, changed_at=now), rows)
+                connection.execute(sa.update(JOBS).where(finished).values({**fresh, **anew, "changed_at": now}), rows)
 
     def adopt(self, queue: str, keys: Iterable[str]) -> None:
         """Take over what other queues have done under these keys, as if it had been done in this one."""
