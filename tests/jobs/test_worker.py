@@ -187,7 +187,7 @@ def test_a_lease_is_renewed_as_soon_as_the_machine_wakes(tmp_path, monkeypatch):
                 time.sleep(0.02)
             return {"renewed": True}
 
-        ledger.enqueue(QUEUE, new_jobs(1))
+        ledger.enqueue(QUEUE, new_jobs(1, max_attempts=1))
         run(ledger, handler, WorkerSettings(queue=QUEUE, name="worker", lease_s=60.0))
         assert jobs_of(ledger, 1)[0].result == {"renewed": True}
 
