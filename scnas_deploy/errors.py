@@ -17,6 +17,7 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     ├── LedgerError (RuntimeError)          the job ledger cannot be reached or used
     │   └── StaleLeaseError                   a job that somebody else holds by now
     ├── PeerError (RuntimeError)            a process of several that train together is gone
+    ├── InputError (OSError)                a file that cannot be read just now, by no fault of its content
     ├── OutputError (OSError)               a result that cannot be written
     └── MissingExtraError (ImportError)     exit status 4: an optional dependency is not installed
 """
@@ -116,6 +117,12 @@ class StaleLeaseError(LedgerError):
 
 class PeerError(ScnasError, RuntimeError):
     """One of several processes that train together is gone or cannot be reached."""
+
+
+class InputError(ScnasError, OSError):
+    """A file that cannot be read just now: a disk, a share or a permission fails, not its content."""
+
+    __str__ = Exception.__str__  # OSError would print its own arguments instead of the message
 
 
 class OutputError(ScnasError, OSError):

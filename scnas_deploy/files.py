@@ -3,12 +3,18 @@
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
-from scnas_deploy.errors import OutputError
+from scnas_deploy.errors import InputError, OutputError
+
+_LEFTOVER: Final = ".scnas-"
+"""How names of temporary folders begin."""
 
 
 @contextmanager
@@ -27,12 +33,20 @@ def atomic_path(target: Path, *, staging: Path | None = None) -> Iterator[Path]:
         OutputError: If the folder is missing or not writable, or the disk is full.
     """
     check_writable(target)
-    with translating(target), tempfile.TemporaryDirectory(prefix=".scnas-", dir=staging or target.parent) as folder:
+    with translating(target), tempfile.TemporaryDirectory(prefix=_LEFTOVER, dir=staging or target.parent) as folder:
         temporary = Path(folder) / target.name
         yield temporary
         _sync(temporary)
         temporary.replace(target)
     _sync(target.parent)
+
+
+def remove_leftovers(folder: Path, *, age_s: float) -> None:
+    """Remove what killed writers have left of :func:`atomic_path` in a folder, once it is so many seconds old."""
+    for path in folder.glob(f"{_LEFTOVER}*"):
+        with suppress(FileNotFoundError):  # another process removes it too
+            if path.is_dir() and time.time() - path.stat().st_mtime > age_s:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -140,6 +154,39 @@ _WRITE_ERRORS = {
     errno.ENAMETOOLONG,
     errno.ENOTDIR,
     errno.ENOTEMPTY,
+}
+
+
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Turn the system's word that a file cannot be read into an :class:`~scnas_deploy.errors.InputError`.
+
+    That there is no such file, and what libraries say of its content, stays as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _READ_ERRORS:
+            raise
+        raise InputError(
+            source,
+            expected="a file that can be read",
+            found=os.strerror(error.errno),
+            remedy="Check its permissions and the disk or share it lies on, then try again",
+        ) from error
+
+
+_READ_ERRORS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.ENOTCONN,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
 }
 
 

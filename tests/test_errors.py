@@ -14,6 +14,7 @@ from scnas_deploy.errors import (
     FingerprintError,
     FormatError,
     GeometryError,
+    InputError,
     LedgerError,
     MissingExtraError,
     OutputError,
@@ -39,6 +40,7 @@ TREE = {
     LedgerError: (1, RuntimeError),
     StaleLeaseError: (1, RuntimeError),
     PeerError: (1, RuntimeError),
+    InputError: (1, OSError),
     OutputError: (1, OSError),
 }
 SUBJECT = "/scans/DOE^JOHN.nii"

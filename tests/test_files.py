@@ -11,7 +11,15 @@ from scnas_deploy import files
 from scnas_deploy.data.nifti import save_labels
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import OutputError
-from scnas_deploy.files import atomic_path, check_writable, make_folder, sha256_of, sha256_of_file, write_text
+from scnas_deploy.files import (
+    atomic_path,
+    check_writable,
+    make_folder,
+    remove_leftovers,
+    sha256_of,
+    sha256_of_file,
+    write_text,
+)
 
 
 def fill(path):
@@ -217,3 +225,15 @@ def test_a_folder_is_made_where_none_is_and_a_file_in_the_way_is_named(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="another output path"):
         make_folder(tmp_path / "file" / "c")
+
+
+def test_only_old_leftovers_of_killed_writers_are_removed(tmp_path):
+    names = (".scnas-old", ".scnas-new", "mine", ".scnas-file")
+    for name in names[:3]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mask.nii.gz").touch()
+    (tmp_path / names[3]).touch()
+    for name in set(names) - {".scnas-new"}:
+        os.utime(tmp_path / name, (0, 0))
+    remove_leftovers(tmp_path, age_s=3600.0)
+    assert {path.name for path in tmp_path.iterdir()} == {".scnas-new", "mine", ".scnas-file"}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LEDGER: Final = "scnas-batch.db"
 SUMMARY: Final = "summary.csv"
 _ERRORS_SHOWN: Final = 10
+_LEFTOVER_AGE_S: Final = 24 * 3600.0
+"""Nobody writes a mask for as long as this."""
 
 
 def batch(
@@ -68,18 +70,18 @@ def batch(
     from scnas_deploy.jobs.batch import make_batch, take_up
     from scnas_deploy.jobs.manifest import read_manifest
     from scnas_deploy.jobs.names import end_leases_of_the_gone
-    from scnas_deploy.jobs.schema import is_local, sqlite_url
+    from scnas_deploy.jobs.schema import absolute_url, is_local, sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
     from scnas_deploy.jobs.study_worker import StudyOrders
-    from scnas_deploy.jobs.summary import exit_status, summarize
+    from scnas_deploy.jobs.summary import check_replaceable, exit_status, summarize
     from scnas_deploy.jobs.worker import WorkerSettings
     from scnas_deploy.process import interrupt_flag
 
     started = time.monotonic()
     folder = output or Path(f"{manifest.stem}_seg")
     rows = read_manifest(manifest, folder)
-    url = ledger or sqlite_url(folder / LEDGER)
-    local = is_local(url)  # refuses what is no ledger's URL, before anything is begun
+    check_replaceable(folder / SUMMARY)
+    url = absolute_url(ledger or sqlite_url(folder / LEDGER))  # refuses what is none, before anything is begun
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
     trust = options.trust(require_signature=require_signature)
@@ -93,11 +95,15 @@ def batch(
         trust=trust,
         mirror=mirror,
         force=force,
-        max_memory=options.bytes_of(max_memory),
+        max_memory=_memory(max_memory, workers, on_ray=ray is not None),
     )
     plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
-    with _starting(orders, ray, local=local) as start, _ledger(folder, url) as opened, interrupt_flag() as interrupted:
+    with (
+        _starting(orders, ray, local=is_local(url)) as start,
+        _ledger(folder, url) as opened,
+        interrupt_flag() as interrupted,
+    ):
         end_leases_of_the_gone(opened, plan.queue)
         take_up(opened, plan, max_attempts=1 + retries)
         _work(opened, plan.queue, _crew(start, workers, opened, interrupted), interrupted)
@@ -122,6 +128,16 @@ def _threads(threads: int | None, workers: int, *, on_ray: bool) -> int | None:
     return 1 if on_ray else max(1, num_cores() // workers)
 
 
+def _memory(given: str | None, workers: int, *, on_ray: bool) -> int | None:
+    """Bytes a study: several workers of this machine share what it has left, which each would take for its own."""
+    from scnas_deploy.inference.memory import available_bytes
+
+    if given is not None or workers == 1 or on_ray:
+        return options.bytes_of(given)
+    left = available_bytes()
+    return None if left is None else left // workers
+
+
 def _prove(package: Path, engine: str, precision: str, threads: int | None, trust: "Trust") -> tuple[str, list[str]]:
     """Open model and engine once before anything is enqueued; return the model's digest and its labels."""
     from scnas_deploy.inference.model import load_model
@@ -133,11 +149,12 @@ def _prove(package: Path, engine: str, precision: str, threads: int | None, trus
 
 def _ledger(folder: Path, url: str) -> "Ledger":
     """Open the ledger once the folder of the results, where it may lie, can be written to."""
-    from scnas_deploy.files import check_writable, make_folder
+    from scnas_deploy.files import check_writable, make_folder, remove_leftovers
     from scnas_deploy.jobs.ledger import Ledger
 
     make_folder(folder)
     check_writable(folder / SUMMARY)
+    remove_leftovers(folder, age_s=_LEFTOVER_AGE_S)
     return Ledger(url)
 
 
@@ -154,6 +171,7 @@ def _starting(orders: "StudyOrders", ray: str | None, *, local: bool) -> Iterato
     with RayCluster(ray) as cluster:
         if local:
             cluster.refuse_local_ledger()
+        cluster.refuse_threads(orders.studies.threads or 1)
         yield lambda name: cluster.start(orders.named(name))
 
 

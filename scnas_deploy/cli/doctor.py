@@ -20,10 +20,12 @@ _PARTS = (
     ("psycopg", "scale", "job ledger on PostgreSQL"),
     ("ray", "scale", "batches on a cluster"),
     ("torch", "train", "search, training, export"),
+    ("safetensors", "train", "checkpoints and weights"),
     ("batchgeneratorsv2", "train", "augmentation"),
     ("tensorboard", "train", "event files"),
     ("onnx", "export", "ONNX export"),
     ("onnxscript", "export", "ONNX export"),
+    ("nncf", "export", "export in eight bits"),
 )
 
 

@@ -22,7 +22,7 @@ def export(
         Path | None, typer.Argument(help="A package that is exported further; left out, a training run is exported.")
     ] = None,
     project: options.ProjectOption = Path(),
-    name: Annotated[str, typer.Option("--name", help="The training run to export.")] = "train",
+    name: Annotated[str | None, typer.Option("--name", help="The training run to export; left out, train.")] = None,
     model_name: Annotated[str | None, typer.Option("--as", help="Name of the model; left out, the plan's.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Package to write; left out, in the run's folder.")
@@ -59,13 +59,17 @@ def export(
     tensorrt = tensorrt_request(trt, precision if trt or served is None else None, workspace, hardware_compatible)
     if package is not None:
         _refuse_precisions(fp16=fp16, int8=int8)
+        _refuse_of_a_run(
+            name=name, output=output, no_install=None if install else True, no_weights=None if weights else True
+        )
         _export_further(package, served, tensorrt)
         return
+    _refuse_precision_left_out(precision, fp16=fp16, int8=int8)
     options.require_training()
     if int8:
         _require_calibration()
     _, dataset = options.open_project(project)
-    run = options.started_run(project, name)
+    run = options.started_run(project, name or "train")
     plan, genotype = run.network_plan(), run.genotype()
     from scnas_deploy.export.package import ExportOptions, export_package
     from scnas_deploy.export.proof import gate_of
@@ -118,6 +122,33 @@ def _refuse_precisions(*, fp16: bool, int8: bool) -> None:
             expected="a training run, whose dataset proves the precision",
             found="a package",
             remedy="Export the run with it",
+        )
+
+
+def _refuse_of_a_run(**given: object) -> None:
+    """A package is as it is; these options say how one is made."""
+    from scnas_deploy.errors import ConfigError
+
+    if names := options.names_of_given(given):
+        raise ConfigError(
+            "PACKAGE",
+            expected="none of the options that say how a run is exported",
+            found=", ".join(names),
+            remedy="Leave them out, or export the run with them",
+        )
+
+
+def _refuse_precision_left_out(asked: str | None, *, fp16: bool, int8: bool) -> None:
+    """Refuse to make something of a precision that the package will not have, before it is exported for long."""
+    from scnas_deploy.errors import ConfigError
+
+    exported = ["float32", *(["float16"] if fp16 else []), *(["int8"] if int8 else [])]
+    if asked not in (None, *exported):
+        raise ConfigError(
+            "--precision",
+            expected=f"one of those that are exported: {', '.join(exported)}",
+            found=repr(asked),
+            remedy="Add --fp16 for float16, --int8 for int8, or choose one of these",
         )
 
 

@@ -12,7 +12,7 @@ from scnas_deploy.data.fingerprint import CaseFigures, Fingerprint, measure_case
 from scnas_deploy.data.nifti import load_nifti
 from scnas_deploy.data.study import load_study, require_same_grid
 from scnas_deploy.data.volume import Volume
-from scnas_deploy.errors import DataError, FormatError
+from scnas_deploy.errors import DataError, FormatError, InputError
 from scnas_deploy.types import LabelsXYZ
 
 
@@ -111,7 +111,7 @@ def _check_case(dataset: Dataset, case: Case) -> tuple[list[Finding], CaseFigure
         return [Finding(case.id, f"missing {_short(path, dataset.root)}", remedy) for path in missing], None
     try:
         volume, labels = load_case(dataset, case)
-    except DataError as error:
+    except (DataError, InputError) as error:
         return [Finding(case.id, f"expected {error.expected}, found {error.found}", error.remedy)], None
     findings = [*_check_voxels(case, volume), *_check_labels(dataset, case, labels)]
     if any(finding.fatal for finding in findings):

@@ -26,8 +26,8 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from scnas_deploy.data.volume import NiftiForms, Volume, is_affine, largest_move_mm
-from scnas_deploy.errors import DataError, FormatError, GeometryError
-from scnas_deploy.files import atomic_path
+from scnas_deploy.errors import DataError, FormatError, GeometryError, InputError
+from scnas_deploy.files import atomic_path, reading
 from scnas_deploy.types import AffineRAS, LabelsXYZ, Spacing, VoxelsCXYZ
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -58,6 +58,7 @@ def load_nifti(path: Path) -> Volume:
     Raises:
         FormatError: If the file is missing, damaged, not a NIfTI, or not made of real scalars.
         GeometryError: If its sform and qform contradict each other in orientation.
+        InputError: If the system cannot read it just now.
     """
     with _collected_repairs() as repairs:
         image, stored = _read(path)
@@ -104,12 +105,12 @@ def save_array(path: Path, voxels: np.ndarray, like: Volume) -> None:
 
 
 def _read(path: Path) -> tuple[Any, np.ndarray]:
-    if not path.is_file():
-        raise FormatError(path, expected="a NIfTI file", found="no such file", remedy="Check the path")
     try:
-        image = _open(path)
-        return image, _scaled_voxels(path, image)
-    except DataError:
+        with reading(path):
+            _check_readable(path)
+            image = _open(path)
+            return image, _scaled_voxels(path, image)
+    except (DataError, InputError):
         raise
     except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
         raise FormatError(
@@ -118,6 +119,14 @@ def _read(path: Path) -> tuple[Any, np.ndarray]:
             found=f"unreadable content ({type(error).__name__}), {path.stat().st_size} bytes",
             remedy="Copy or export the file again; it may be cut off or of another format",
         ) from error
+
+
+def _check_readable(path: Path) -> None:
+    """Hear what the system says of a file: nibabel would take one that cannot be opened for another format."""
+    if not path.is_file():
+        raise FormatError(path, expected="a NIfTI file", found="no such file", remedy="Check the path")
+    with path.open("rb") as file:
+        file.read(1)
 
 
 @contextmanager

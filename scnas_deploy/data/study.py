@@ -20,7 +20,8 @@ def load_study(paths: Sequence[Path]) -> Volume:
         paths: In the order of the plan's channels.
 
     Raises:
-        FormatError: If a file is missing or unreadable, or the files do not share one grid.
+        FormatError: If a file is missing or damaged, or the files do not share one grid.
+        InputError: If the system cannot read one just now.
     """
     channels = [load_nifti(path) for path in paths]
     first = channels[0]

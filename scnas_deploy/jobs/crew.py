@@ -42,7 +42,7 @@ class CrewSettings:
 
     num_workers: int = 1
     max_replacements: int = 10
-    """Losses of one place, in a row, after which it stays empty."""
+    """Losses of one place, in a row and without a job finished meanwhile, after which it stays empty."""
     first_wait_s: float = 1.0
     """Seconds before the first replacement; each further wait is twice as long."""
     longest_wait_s: float = 60.0
@@ -62,6 +62,8 @@ class _Place:
     num_losses: int = 0
     changed_at: float = float("-inf")
     """When its worker was started, or may be."""
+    num_finished: int = 0
+    """Jobs that were finished when its worker was started."""
     empty: bool = False
     """No worker will stand there any more."""
 
@@ -87,14 +89,19 @@ class Crew:
         self._start, self._settings, self._on_loss, self._clock = start, settings, on_loss, clock
         self._places = [_Place() for _ in range(settings.num_workers)]
 
-    def tend(self) -> bool:
-        """Start who is to be started; whether any worker is there or will be."""
+    def tend(self, num_finished: int) -> bool:
+        """Start who is to be started; whether any worker is there or will be.
+
+        Args:
+            num_finished: Jobs of the queue that are finished by now.
+        """
         for place in self._places:
             if place.runner is not None:
-                self._look_after(place, place.runner)
+                self._look_after(place, place.runner, num_finished)
             if place.runner is None and not place.empty and self._clock() >= place.changed_at:
                 place.name = new_name()
                 place.runner, place.changed_at = self._start(place.name), self._clock()
+                place.num_finished = num_finished
         return not all(place.empty for place in self._places)
 
     def stop(self, *, patience_s: float | None = None) -> None:
@@ -114,7 +121,7 @@ class Crew:
                 place.runner.kill()
             place.runner, place.empty = None, True
 
-    def _look_after(self, place: _Place, runner: Runner) -> None:
+    def _look_after(self, place: _Place, runner: Runner, num_finished: int) -> None:
         status = runner.status()
         if status is None:
             return
@@ -122,14 +129,15 @@ class Crew:
         if status == 0:
             place.empty = True
             return
-        wait_s = None if status in _HOPELESS else self._wait_s(place)
+        wait_s = None if status in _HOPELESS else self._wait_s(place, num_finished)
         place.empty = wait_s is None
         place.changed_at = self._clock() + (wait_s or 0.0)
         self._on_loss(place.name, status, wait_s)
 
-    def _wait_s(self, place: _Place) -> float | None:
+    def _wait_s(self, place: _Place, num_finished: int) -> float | None:
         settings = self._settings
-        proven = self._clock() - place.changed_at >= settings.proven_after_s
+        lived_long = self._clock() - place.changed_at >= settings.proven_after_s
+        proven = lived_long or num_finished > place.num_finished
         place.num_losses = 1 if proven else place.num_losses + 1
         if place.num_losses > settings.max_replacements:
             return None
@@ -152,11 +160,12 @@ def work_through(
         while not interrupted.is_set():
             counts = patiently(lambda: ledger.counts(queue), interrupted)
             unfinished = counts[JobState.QUEUED] + counts[JobState.RUNNING]
-            progress(sum(counts.values()) - unfinished, sum(counts.values()))
+            num_finished = sum(counts.values()) - unfinished
+            progress(num_finished, sum(counts.values()))
             if not unfinished:
                 crew.stop(patience_s=_IDLE_PATIENCE_S)
                 return
-            if not crew.tend():
+            if not crew.tend(num_finished):
                 return
             interrupted.wait(_POLL_S)
         crew.stop()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 
 class JobState(StrEnum):
@@ -18,9 +18,6 @@ class JobState(StrEnum):
     """Its input is wrong, which no other attempt would change."""
     DEAD = "dead"
     """Given up after its last attempt; a person has to look."""
-
-
-FINISHED: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.DEAD})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

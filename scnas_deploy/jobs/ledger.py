@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scnas_deploy.errors import StaleLeaseError
-from scnas_deploy.jobs.job import FINISHED, Job, JobState, Lease, NewJob
+from scnas_deploy.jobs.job import Job, JobState, Lease, NewJob
 from scnas_deploy.jobs.schema import JOBS, open_database, translated, writing
 
 Clock = Callable[[], float]
@@ -26,7 +26,9 @@ _UNFINISHED: Final = sa.or_(JOBS.c.state == JobState.QUEUED, JOBS.c.state == Job
 _NUM_ATTEMPTS: Final = JOBS.c.attempt - JOBS.c.given_back
 _CHUNK: Final = 500
 """Values a statement; databases limit them."""
-_VANISHED: Final = "expected an answer, found that its worker has ended without one at each attempt"
+_VANISHED: Final = "expected an answer, found that its worker has ended without one."
+_AT_ONCE: Final = 0.0
+"""When a job may be run that waits for nothing; no time of today, since clocks may be set back."""
 
 
 class Ledger:
@@ -70,7 +72,9 @@ class Ledger:
                 connection.execute(upsert, rows)
 
     def claim(self, worker: str, *, queue: str, lease_s: float) -> Lease | None:
-        """Take the next job: the highest priority first, then the oldest.
+        """Take the next job: the highest priority first, then the least often claimed, then the oldest.
+
+        So a job that ends its workers comes up again when those that were never tried are done.
 
         Args:
             worker: Name of who takes it.
@@ -87,7 +91,11 @@ class Ledger:
                 sa.and_(JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until < now),
             )
             found = sa.select(JOBS.c.id).where(JOBS.c.queue == queue, ready)
-            found = found.order_by(JOBS.c.priority.desc(), JOBS.c.id).limit(1).with_for_update(skip_locked=True)
+            found = (
+                found.order_by(JOBS.c.priority.desc(), JOBS.c.attempt, JOBS.c.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
             claimed = sa.update(JOBS).where(JOBS.c.id == found.scalar_subquery())
             claimed = claimed.values(
                 state=JobState.RUNNING,
@@ -141,7 +149,7 @@ class Ledger:
         """Leave a job to others; the attempt does not count."""
         with self._transaction() as (connection, now):
             back = JOBS.c.given_back + 1
-            _change(connection, lease, now, state=JobState.QUEUED, lease_until=None, run_at=now, given_back=back)
+            _change(connection, lease, now, state=JobState.QUEUED, lease_until=None, run_at=_AT_ONCE, given_back=back)
 
     def end_leases(self, worker: str) -> None:
         """End the leases of a worker that is known to be gone, so that nobody waits for them."""
@@ -149,13 +157,16 @@ class Ledger:
             its = sa.and_(JOBS.c.worker == worker, JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until > now)
             connection.execute(sa.update(JOBS).where(its).values(lease_until=now - 1.0))
 
-    def reopen(self, queue: str, keys: Iterable[str]) -> None:
-        """Queue finished jobs again, with all their attempts before them; what they have recorded stays."""
+    def reopen(self, queue: str, jobs: Iterable[NewJob]) -> None:
+        """Queue finished jobs again, told anew, with all their attempts before them; what they have recorded stays."""
+        told = ("payload", "priority", "max_attempts")
+        finished = sa.and_(JOBS.c.queue == queue, JOBS.c.key == sa.bindparam("its_key"), sa.not_(_UNFINISHED))
         with self._transaction() as (connection, now):
-            for chunk in _chunks(keys):
-                finished = sa.and_(JOBS.c.queue == queue, JOBS.c.key.in_(chunk), JOBS.c.state.in_(FINISHED))
-                fresh = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": now, "error": None}
-                connection.execute(sa.update(JOBS).where(finished).values(**fresh, changed_at=now))
+            fresh = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": _AT_ONCE, "error": None}
+            rows = [{"its_key": job.key, **{f"new_{name}": getattr(job, name) for name in told}} for job in jobs]
+            anew: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in told}
+            if rows:
+                connection.execute(sa.update(JOBS).where(finished).values({**fresh, **anew, "changed_at": now}), rows)
 
     def adopt(self, queue: str, keys: Iterable[str]) -> None:
         """Take over what other queues have done under these keys, as if it had been done in this one."""
@@ -177,13 +188,13 @@ class Ledger:
                 found.update((row.key, _job(row)) for row in rows)
         return found
 
-    def results(self, kind: str, field: str, values: Iterable[str]) -> list[dict[str, Any]]:
-        """Return what jobs of a kind, of all queues, have recorded with one of the values in a field."""
-        found: list[dict[str, Any]] = []
+    def recorded(self, kind: str, field: str, values: Iterable[str]) -> list[Job]:
+        """Return the jobs of a kind, of all queues, that have recorded one of the values in a field."""
+        found: list[Job] = []
         with self._reading() as connection:
             for chunk in _chunks(values):
                 matches = JOBS.c.result[field].as_string().in_(chunk)
-                found += connection.scalars(sa.select(JOBS.c.result).where(JOBS.c.kind == kind, matches))
+                found += map(_job, connection.execute(sa.select(*_JOB).where(JOBS.c.kind == kind, matches)))
         return found
 
     def workers(self, queue: str) -> set[str]:
@@ -228,7 +239,8 @@ class Ledger:
         """Give up what has lost its last lease."""
         lost = sa.and_(JOBS.c.queue == queue, JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until < now)
         worn_out = sa.and_(lost, JOBS.c.max_attempts <= _NUM_ATTEMPTS)
-        given_up = {"state": JobState.DEAD, "lease_until": None, "error": _VANISHED, "changed_at": now}
+        error = sa.func.coalesce(JOBS.c.error + " Then: ", "") + _VANISHED
+        given_up = {"state": JobState.DEAD, "lease_until": None, "error": error, "changed_at": now}
         connection.execute(sa.update(JOBS).where(worn_out).values(**given_up))
 
 
@@ -258,7 +270,7 @@ def _row(queue: str, job: NewJob, now: float) -> dict[str, Any]:
         "attempt": 0,
         "given_back": 0,
         "max_attempts": job.max_attempts,
-        "run_at": now,
+        "run_at": _AT_ONCE,
         "enqueued_at": now,
         "changed_at": now,
     }

@@ -42,8 +42,11 @@ def read_manifest(manifest: Path, folder: Path) -> list[StudyRow]:
         folder: Where masks lie whose output is not given.
 
     Raises:
-        ConfigError: If it is none of these or has no study, or if two rows share their id or output.
+        ConfigError: If it is none of these or has no study, if two rows share their id or output, or if masks would
+            lie among the studies of a folder, whose next call would take them for studies.
     """
+    if manifest.is_dir() and manifest.resolve() == folder.resolve():
+        raise _refused(manifest, "another folder for the masks", "that of the studies", "Choose another one with -o")
     try:
         rows = list(_rows(manifest, folder))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -31,7 +31,7 @@ class RayCluster:
         address: ``HOST:PORT`` of its head, or ``auto`` for the one on this machine.
 
     Raises:
-        ConfigError: If none answers there.
+        ConfigError: If none answers there, or it does not take this process.
         MissingExtraError: If Ray is not installed.
     """
 
@@ -59,6 +59,21 @@ class RayCluster:
                 expected="a ledger that all nodes of the Ray cluster reach",
                 found="a SQLite file of one machine",
                 remedy="Name a PostgreSQL database: --ledger postgresql://USER@HOST/DATABASE",
+            )
+
+    def refuse_threads(self, num_threads: int) -> None:
+        """Refuse workers that fit on no node, which Ray would keep waiting.
+
+        Raises:
+            ConfigError: If no node has so many cores.
+        """
+        cores = max((int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]), default=0)
+        if num_threads > cores:
+            raise ConfigError(
+                "--threads",
+                expected=f"no more than the {cores} cores of the Ray cluster's largest node",
+                found=str(num_threads),
+                remedy="Ask for fewer threads, or start a node with more cores",
             )
 
     def start(self, orders: StudyOrders) -> "RayRunner":
@@ -124,6 +139,13 @@ def _connect(ray: ModuleType, address: str) -> None:
         if address != "auto":
             _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except RuntimeError as error:
+        raise ConfigError(
+            "--ray",
+            expected="a cluster with this machine among its nodes, and with the same versions of Ray and Python",
+            found=" ".join(str(error).split()),
+            remedy="Call scnas batch on a node of the cluster, in the environment that Ray was started in",
+        ) from error
     except (OSError, ValueError) as error:
         raise ConfigError(
             "--ray",

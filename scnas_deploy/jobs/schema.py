@@ -44,7 +44,15 @@ JOBS: Final = sa.Table(
 _WRITES: Final = "scnas_writes"
 _BUSY_SECONDS: Final = 30.0
 _WAL_WAIT_SECONDS: Final = 0.02
-_CONNECT_SECONDS: Final = 10
+_POSTGRES: Final = {
+    "connect_timeout": 10,  # seconds, as the next two
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+"""How long libpq waits for a server that has vanished from the network, unless the URL says otherwise."""
+_STATEMENT_TIMEOUT: Final = "-c statement_timeout=60s"
 _ADVISORY_LOCK: Final = 0x73636E6173  # "scnas": one process at a time makes the tables
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _TELLING: Final = (sa.exc.OperationalError, sa.exc.InternalError)
@@ -82,6 +90,19 @@ def is_local(url: str) -> bool:
     return _checked(url).get_backend_name() == "sqlite"
 
 
+def absolute_url(url: str) -> str:
+    """Return the URL of the same ledger for a process that runs in another folder.
+
+    Raises:
+        ConfigError: If it is no ledger's URL.
+        MissingExtraError: If PostgreSQL's driver is not installed.
+    """
+    parsed = _checked(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database is None or parsed.database.startswith("file:"):
+        return url
+    return parsed.set(database=str(Path(parsed.database).resolve())).render_as_string(hide_password=False)
+
+
 def sqlite_url(path: Path) -> str:
     """Return the URL of a ledger in a file."""
     return sa.URL.create("sqlite", database=str(path.resolve())).render_as_string()
@@ -109,9 +130,11 @@ def writing(engine: sa.Engine) -> sa.Engine:
 
 
 def _checked(url: str) -> sa.URL:
+    if url.startswith("postgres") and url.count("@") > 1:  # which part is the password is anybody's guess
+        raise _unusable("more than one @", remedy="Write %40 for an @ in a name or password")
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise _unusable("something else") from error
     driver = _DRIVERS.get(parsed.drivername.split("+")[0])
     if driver is None:
@@ -124,26 +147,36 @@ def _checked(url: str) -> sa.URL:
 
 
 def _shown(url: sa.URL) -> str:
-    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    """A URL without what may be a password, which libpq takes among the parameters too."""
+    plain = url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+    return "?".join([plain, *(["&".join(f"{name}=***" for name in url.query)] if url.query else [])])
 
 
-def _unusable(found: str) -> ConfigError:
+def _unusable(found: str, *, remedy: str = "Correct the ledger's URL") -> ConfigError:
     return ConfigError(
         "the ledger",
         expected="sqlite:///FILE or postgresql://USER@HOST/DATABASE",
         found=found,
-        remedy="Correct the ledger's URL",
+        remedy=remedy,
     )
 
 
 def _engine(url: sa.URL) -> sa.Engine:
     sqlite = url.get_backend_name() == "sqlite"
-    arguments = {"timeout": _BUSY_SECONDS} if sqlite else {"connect_timeout": _CONNECT_SECONDS}
-    engine = sa.create_engine(url, pool_pre_ping=not sqlite, hide_parameters=True, connect_args=arguments)
+    arguments = {"timeout": _BUSY_SECONDS} if sqlite else _postgres_arguments(url)
+    try:
+        engine = sa.create_engine(url, pool_pre_ping=not sqlite, hide_parameters=True, connect_args=arguments)
+    except sa.exc.ArgumentError as error:
+        raise _unusable("parameters that contradict each other") from error
     if sqlite:
         sa.event.listen(engine, "connect", _configure_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgres_arguments(url: sa.URL) -> dict[str, object]:
+    limits = {name: value for name, value in _POSTGRES.items() if name not in url.query}
+    return {**limits, "options": " ".join([_STATEMENT_TIMEOUT, *url.normalized_query.get("options", ())])}
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -12,10 +12,11 @@ from scnas_deploy.data.study import load_study
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.documents import Frozen, parse_document
 from scnas_deploy.errors import FormatError, PackageError
-from scnas_deploy.files import atomic_path, make_folder, sha256_of_file
+from scnas_deploy.files import atomic_path, make_folder, reading, sha256_of_file
 from scnas_deploy.inference.model import NOBODY, Model, SegmentOptions, load_model
 from scnas_deploy.inference.segmentation import Segmentation
 from scnas_deploy.inference.trust import Trust
+from scnas_deploy.jobs.job import Job, JobState
 from scnas_deploy.jobs.worker import Attempt
 
 STUDY: Final = "study"
@@ -61,7 +62,7 @@ class StudyPayload(Frozen):
     studies: tuple[str, ...]
     """Absolute paths, one a channel."""
     stamps: tuple[Stamp | None, ...]
-    """Of each when the job was enqueued; None where there was no file."""
+    """Of each when the job was enqueued; None where no file could be seen."""
     output: str
     """Absolute path of the mask."""
     written: tuple[str, ...] = ()
@@ -74,7 +75,7 @@ class StudyResult(Frozen):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     output: str
     written: tuple[str, ...]
-    """Digest of the mask, or those of before where it was kept."""
+    """Digests of all masks that this job's attempts have made; the latest lies at the output unless it was kept."""
     kept: bool = False
     """Something else than what we wrote lies at the output, and was left there."""
     volumes_ml: dict[str, float] = Field(default_factory=dict)
@@ -87,10 +88,15 @@ class StudyResult(Frozen):
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Return a file's stamp, or None where there is none."""
+    """Return a file's stamp, or None where there is none.
+
+    Raises:
+        InputError: If that cannot be told just now.
+    """
     try:
-        status = path.stat()
-    except OSError:
+        with reading(path):
+            status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_size, status.st_mtime_ns
 
@@ -126,16 +132,18 @@ class StudyHandler:
         content = json.dumps(attempt.job.payload).encode()
         payload = parse_document("the job", content, StudyPayload, made_by="scnas batch")
         output = Path(payload.output)
-        ours = {*payload.written, *(attempt.job.result or {}).get("written", ())}
+        own = set((attempt.job.result or {}).get("written", ()))
         try:
-            _keep_others(output, ours)
+            _keep_others(output, own.union(payload.written), attempt)
             result = _segment(self._model, _load(payload), self._settings, attempt)
-            digest = _write(result, output, ours, attempt)
+            digest = _write(result, output, own, payload, attempt)
         except _KeptError:
-            return self._answer(payload, ours, kept=True)
+            return self._answer(payload, own, kept=True)
+        except _MadeError as made:
+            return made.answer
         seconds = time.monotonic() - started
         volumes, outside = result.volumes_ml(), result.outside_limits
-        return self._answer(payload, {digest}, volumes_ml=volumes, seconds=seconds, outside_limits=outside)
+        return self._answer(payload, {*own, digest}, volumes_ml=volumes, seconds=seconds, outside_limits=outside)
 
     def _answer(self, payload: StudyPayload, written: set[str], **figures: Any) -> dict[str, Any]:
         answer = StudyResult(
@@ -176,12 +184,12 @@ def _check_stamps(paths: list[Path], payload: StudyPayload) -> None:
             raise FormatError(
                 path,
                 expected="the study as it was when the batch began",
-                found="a file of another size or time",
+                found="a file where none could be seen" if stamp is None else "a file of another size or time, or none",
                 remedy="Run the batch again once the study is complete",
             )
 
 
-def _write(result: Segmentation, output: Path, ours: set[str], attempt: Attempt) -> str:
+def _write(result: Segmentation, output: Path, own: set[str], payload: StudyPayload, attempt: Attempt) -> str:
     """Write the mask and return its digest.
 
     The digest is recorded before the mask takes its name: a worker that has lost its lease is refused there, and one
@@ -189,13 +197,15 @@ def _write(result: Segmentation, output: Path, ours: set[str], attempt: Attempt)
 
     Raises:
         _KeptError: If somebody has put something else there since.
+        _MadeError: If another job has made it meanwhile.
     """
     make_folder(output.parent)
     with atomic_path(output) as temporary:
         result.save(temporary)
         digest = sha256_of_file(temporary)
-        attempt.record({"output": str(output), "written": sorted({*ours, digest})})
-        _keep_others(output, ours)
+        attempt.record({"output": payload.output, "written": sorted({*own, digest})})
+        _keep_others(output, own.union(payload.written), attempt)
+        attempt.check()
     return digest
 
 
@@ -203,7 +213,47 @@ class _KeptError(Exception):
     """The output is somebody else's work."""
 
 
-def _keep_others(output: Path, ours: set[str]) -> None:
-    """Refuse to write over what has none of our digests."""
-    if output.exists() and not (output.is_file() and sha256_of_file(output) in ours):
+class _MadeError(Exception):
+    """A job of another queue has made just this mask already."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.answer = answer
+        super().__init__()
+
+
+def _keep_others(output: Path, ours: set[str], attempt: Attempt) -> None:
+    """Refuse to write over what no job has written for these studies.
+
+    Args:
+        output: Where.
+        ours: Digests that may be replaced; the ledger is asked about others, since batches may overlap.
+        attempt: Of the job.
+
+    Raises:
+        _KeptError: If something else lies there.
+        _MadeError: If it is what this job is to make.
+    """
+    if not output.exists():
+        return
+    digest = sha256_of_file(output) if output.is_file() else ""
+    if digest in ours:
+        return
+    writers = _writers(digest, attempt)
+    if not writers:
         raise _KeptError
+    for job in writers:
+        if job.result and _has_done_the_same(job, attempt.job) and not job.result["kept"]:
+            raise _MadeError(job.result)
+
+
+def _writers(digest: str, attempt: Attempt) -> list[Job]:
+    """Jobs of the same studies that have written a mask of this digest at the same output."""
+    payload = attempt.job.payload
+    found = attempt.look_up("output", payload["output"])
+    same_studies = [job for job in found if job.payload["studies"] == payload["studies"]]
+    return [job for job in same_studies if job.result and digest in job.result["written"]]
+
+
+def _has_done_the_same(job: Job, wanted: Job) -> bool:
+    same = (job.key, job.payload["stamps"]) == (wanted.key, wanted.payload["stamps"])
+    return same and job.state is JobState.DONE

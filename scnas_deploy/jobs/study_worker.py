@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -45,6 +46,9 @@ class StudyOrders:
         return _JSON.validate_json(text)
 
 
+_TERMINATED: Final = 143
+"""Exit status of a worker that was ended from outside, as a shell has it for SIGTERM: its place needs another one."""
+
 _JSON: Final = TypeAdapter(StudyOrders)
 
 
@@ -81,7 +85,8 @@ class ProcessRunner:
     def ask_to_stop(self) -> None:
         """Close its standard input."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # orders that it has not lived to read
+            self._process.stdin.close()
 
     def kill(self) -> None:
         """End it, and wait until it is gone."""
@@ -91,30 +96,30 @@ class ProcessRunner:
 
     def _tell(self, orders: bytes) -> None:
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it is gone already; its status will say so
             self._process.stdin.write(orders)
             self._process.stdin.flush()
-        except BrokenPipeError:
-            return  # it is gone already; its status will say so
 
 
 def main() -> int:
     """Run a worker by the orders on standard input."""
-    orders = StudyOrders.from_json(sys.stdin.readline())
+    orders, left = StudyOrders.from_json(sys.stdin.readline()), threading.Event()
     try:
         with interrupt_flag() as stop:
-            threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-            return work(orders, stop)
+            threading.Thread(target=_stop_at_end_of_input, args=(left, stop), daemon=True).start()
+            status = work(orders, stop)
+            return _TERMINATED if stop.is_set() and not left.is_set() else status
     except ScnasError as error:
         sys.stderr.write(f"scnas: a worker: {' '.join(error.redacted.split())}\n")
         return error.exit_status
     except KeyboardInterrupt:
-        return 0
+        return _TERMINATED
 
 
-def _stop_at_end_of_input(stop: threading.Event) -> None:
+def _stop_at_end_of_input(left: threading.Event, stop: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read(), whose lock would be held when the process ends
         pass
+    left.set()
     stop.set()
 
 

@@ -7,8 +7,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
-from scnas_deploy.errors import DataError, ScnasError
-from scnas_deploy.files import sha256_of_file, write_text
+from scnas_deploy.errors import DataError, OutputError, ScnasError
+from scnas_deploy.files import reading, sha256_of_file, write_text
 from scnas_deploy.jobs.batch import Batch
 from scnas_deploy.jobs.job import Job, JobState
 from scnas_deploy.jobs.ledger import Ledger
@@ -19,6 +19,7 @@ KEPT: Final = "kept"
 """State of a study whose output is somebody else's work: nothing is written there."""
 STATES: Final = (*JobState, KEPT)
 
+_FIRST_COLUMNS: Final = ("id", "study", "state", "output", "attempts", "seconds")
 _KEPT_NOTE: Final = "another mask lies at the output and was left there; remove it to have it made"
 _REMOVED_NOTE: Final = "the output was removed since; the same command makes it again"
 _FORCED_NOTE: Final = "forced: "
@@ -45,6 +46,26 @@ def summarize(ledger: Ledger, batch: Batch) -> list[StudySummary]:
     return [_summary(row, jobs[key]) for key, row in batch.rows.items()]
 
 
+def check_replaceable(path: Path) -> None:
+    """Refuse a summary's path where another file lies.
+
+    Raises:
+        OutputError: If one does.
+        InputError: If the system cannot read it just now.
+    """
+    if not path.is_file():
+        return
+    with reading(path), path.open(encoding="utf-8", errors="replace") as file:
+        if file.readline().startswith(",".join(_FIRST_COLUMNS)):
+            return
+    raise OutputError(
+        path,
+        expected="no such file, or the summary of an earlier call",
+        found="another file",
+        remedy="Choose another folder with -o, or move the file away",
+    )
+
+
 def save_summary(path: Path, summaries: Sequence[StudySummary], labels: Sequence[str]) -> None:
     """Write the summary as CSV: whole or not at all.
 
@@ -59,9 +80,7 @@ def save_summary(path: Path, summaries: Sequence[StudySummary], labels: Sequence
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     volumes = [f"{label} ml" for label in labels]
-    writer.writerow(
-        ["id", "study", "state", "output", "attempts", "seconds", *volumes, "engine", "model digest", "error", "note"]
-    )
+    writer.writerow([*_FIRST_COLUMNS, *volumes, "engine", "model digest", "error", "note"])
     writer.writerows(_cells(summary, labels) for summary in summaries)
     write_text(path, text.getvalue())
 

@@ -1,13 +1,14 @@
 """A worker: claims jobs, keeps their leases while they run, and says how they ended."""
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from scnas_deploy.errors import DataError, EngineError, LedgerError, ScnasError, StaleLeaseError
 from scnas_deploy.jobs.job import Job, Lease
@@ -34,6 +35,10 @@ class WorkerSettings:
     """Seconds between two looks into a queue where nothing is to be run now."""
 
 
+_LOOK_S: Final = 1.0
+"""Seconds between two looks at the clock of a lease, which a machine may sleep through."""
+
+
 class WorkerEnd(Enum):
     """Why a worker has ended."""
 
@@ -55,12 +60,20 @@ class Halt(BaseException):
 class Attempt:
     """What a handler is given: a job, and its word with the worker."""
 
-    def __init__(self, job: Job, check: Callable[[], None], record: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        check: Callable[[], None],
+        record: Callable[[Mapping[str, Any]], None],
+        look_up: Callable[[str, str], list[Job]],
+    ) -> None:
         self.job = job
         self.check = check
         """To be called often; raises :class:`Halt` when the handler must not go on."""
         self.record = record
         """Keeps a first result for a next attempt; raises StaleLeaseError if the job is somebody else's by now."""
+        self.look_up = look_up
+        """Finds the jobs of this kind, of all queues, that have recorded a value in a field of their result."""
 
 
 Handler = Callable[[Attempt], Mapping[str, Any]]
@@ -144,7 +157,10 @@ class Worker:
         def record(result: Mapping[str, Any]) -> None:
             patiently(lambda: self._ledger.record(lease, result), self._stop)
 
-        return Attempt(lease.job, check, record)
+        def look_up(field: str, value: str) -> list[Job]:
+            return patiently(lambda: self._ledger.recorded(lease.job.kind, field, [value]), self._stop)
+
+        return Attempt(lease.job, check, record, look_up)
 
     def _say(self, say: Callable[[], object]) -> None:
         try:
@@ -176,7 +192,11 @@ class _Renewal:
         self._thread.join()
 
     def _renew(self) -> None:
-        while not self._ended.wait(self._lease.length_s / 3):
+        length_s, renewed = self._lease.length_s, _clocks()
+        while not self._ended.wait(min(_LOOK_S, length_s / 12)):
+            now = _clocks()
+            if all(late - early < length_s / 3 for late, early in zip(now, renewed, strict=True)):
+                continue
             try:
                 self._ledger.renew(self._lease)
             except StaleLeaseError:
@@ -184,6 +204,12 @@ class _Renewal:
                 return
             except LedgerError:
                 continue  # where it is away for us, it most likely is for others, who cannot claim the job either
+            renewed = now
+
+
+def _clocks() -> tuple[float, float]:
+    """The wall's clock, which leases run by and which may be set, and one that stands still in a machine's sleep."""
+    return time.time(), time.monotonic()
 
 
 def _in_words(error: Exception) -> str:

@@ -11,7 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from scnas_deploy.cli.batch import _memory as study_memory
 from scnas_deploy.data.nifti import load_nifti
+from scnas_deploy.inference import memory
 from scnas_deploy.inference.model import load_model
 from tests.jobs.archive import assert_all_done_once, masks, read_summary, write_archive, write_scans
 
@@ -114,9 +116,23 @@ def test_refused_before_anything_is_begun(with_model, archive):
     manifest = archive(2)
     (with_model.folder / "twins.csv").write_text("id,study\na,x.nii\na,y.nii\n")
     assert "found one for rows 2 and 3" in with_model.refused("batch", "twins.csv", status=2)
+    (with_model.folder / "archive_seg").mkdir()
+    (with_model.folder / "archive_seg" / "summary.csv").write_text("patient,age\n")
+    assert "summary of an earlier call" in with_model.refused("batch", manifest, status=1)
+    (with_model.folder / "archive_seg" / "summary.csv").unlink()
+    (with_model.folder / "archive_seg").rmdir()
     assert "sqlite:///FILE" in with_model.refused("batch", manifest, "--ledger", "mysql://x", status=2)
     (with_model.models / "phantom.scnas").write_bytes(b"no model")
     assert "undamaged zip" in with_model.refused("batch", manifest, status=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "workers", "on_ray", "limit"),
+    [("3g", 4, False, 3 * 10**9), (None, 4, False, 2 * 10**9), (None, 1, False, None), (None, 4, True, None)],
+)
+def test_workers_of_one_machine_share_its_memory(monkeypatch, given, workers, on_ray, limit):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 8 * 10**9)
+    assert study_memory(given, workers, on_ray=on_ray) == limit
 
 
 @pytest.mark.soak

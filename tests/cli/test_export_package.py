@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from scnas_deploy.inference.triton_repository import CONFIG
 
 
@@ -33,6 +35,20 @@ def test_in_a_precision_of_the_package(scnas, in_all_precisions):
 
 def test_a_package_and_nothing_to_make_of_it(scnas, exported):
     assert "--triton" in scnas.refused("export", exported.package, status=2)
+
+
+@pytest.mark.parametrize("option", [("-o", "x.scnas"), ("--name", "train"), ("--no-install",), ("--no-weights",)])
+def test_options_that_only_a_run_has_are_refused(scnas, exported, option):
+    name = {"-o": "--output"}.get(option[0], option[0])
+    refused = scnas.refused("export", exported.package, "--triton", "repository", *option, status=2)
+    assert f"how a run is exported, found {name}" in refused
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8", "float8"])
+@pytest.mark.parametrize("wanted", [("--triton", "repository"), ("--trt",)])
+def test_a_precision_that_a_run_is_not_exported_in_is_refused_first(scnas, wanted, precision):
+    refused = scnas.refused("export", *wanted, "--precision", precision, status=2)
+    assert "one of those that are exported: float32, found" in refused
 
 
 def test_what_is_no_package_is_refused(scnas, tmp_path):

@@ -31,6 +31,6 @@ def test_a_wrong_option_is_a_usage_error(scnas):
 
 def test_doctor_says_what_is_installed(scnas):
     result = json.loads(scnas("doctor", "--json").stdout)
-    assert result["packages"]["torch"]
+    assert all(result["packages"][name] for name in ("torch", "nncf", "safetensors"))
     assert result["models"] == str(scnas.models)
     assert "openvino" in scnas("doctor").stdout

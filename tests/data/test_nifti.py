@@ -1,5 +1,8 @@
+import errno
 import gzip
+import os
 import struct
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -7,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scnas_deploy.data import nifti
 from scnas_deploy.data.nifti import is_nifti_name, load_nifti, save_array, save_labels
 from scnas_deploy.data.volume import Volume
-from scnas_deploy.errors import DataError, FormatError, GeometryError, OutputError
+from scnas_deploy.errors import DataError, FormatError, GeometryError, InputError, OutputError
 from tests.data.drawing import ORIENTATIONS, assert_explains_itself, nifti_image, noise, oblique_affine, stored_as
 
 SHAPE = (5, 6, 7)
@@ -271,6 +275,32 @@ def test_a_damaged_file_is_refused(tmp_path, plain, suffix, damage):
     with pytest.raises(FormatError) as caught:
         load_nifti(path)
     assert_explains_itself(caught.value, f"{path.stat().st_size} bytes", "NIfTI")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT, errno.EMFILE, errno.ENOMEM])
+@pytest.mark.parametrize("place", [(Path, "is_file"), (Path, "open"), (nifti, "_scaled_voxels")])
+def test_a_file_that_cannot_be_read_just_now_is_not_called_damaged(tmp_path, plain, monkeypatch, place, number):
+    nib.save(plain, tmp_path / "study.nii")
+
+    def fail(*_, **__):
+        raise OSError(number, "says the system")
+
+    monkeypatch.setattr(*place, fail)
+    with pytest.raises(InputError) as caught:
+        load_nifti(tmp_path / "study.nii")
+    assert_explains_itself(caught.value, os.strerror(number), "study.nii")
+
+
+@pytest.mark.parametrize("number", [None, errno.EINVAL])
+def test_what_reading_says_of_the_content_is_called_damage(tmp_path, plain, monkeypatch, number):
+    nib.save(plain, tmp_path / "study.nii")
+
+    def fail(*_):
+        raise OSError(number, "a seek before the beginning")
+
+    monkeypatch.setattr(nifti, "_scaled_voxels", fail)
+    with pytest.raises(FormatError, match="unreadable content"):
+        load_nifti(tmp_path / "study.nii")
 
 
 def test_text_in_a_gzip_is_refused(tmp_path):

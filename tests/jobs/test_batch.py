@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from scnas_deploy.errors import ConfigError, InputError, OutputError
 from scnas_deploy.files import sha256_of_file
+from scnas_deploy.jobs import batch as batch_module
 from scnas_deploy.jobs.batch import make_batch, take_up
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.manifest import read_manifest
 from scnas_deploy.jobs.studies import StudySettings
-from scnas_deploy.jobs.summary import KEPT, exit_status, save_summary, summarize
+from scnas_deploy.jobs.summary import KEPT, check_replaceable, exit_status, save_summary, summarize
 
 SETTINGS = StudySettings(model=Path("/m.scnas"), model_digest="d" * 64)
 
@@ -62,13 +64,15 @@ def test_the_same_call_goes_on_where_it_was_left(ledger, rows):
     again = begin(ledger, rows)
     assert again.queue == batch.queue
     assert states(ledger, again) == ["done", "queued", "queued"]
-    assert claim(ledger, again).job.payload["studies"] == [str(rows[1].studies[0])]
+    assert [claim(ledger, again).job.payload["studies"][0] for _ in range(2)] == [
+        str(row.studies[0]) for row in (rows[2], rows[1])
+    ]
 
 
 def test_what_has_failed_is_tried_again_with_all_its_attempts(ledger, rows):
     batch = begin(ledger, rows)
     ledger.fail(claim(ledger, batch), "bad", retry_in_s=None)
-    for _ in range(2):
+    for _ in range(3):
         ledger.fail(claim(ledger, batch), "broken", retry_in_s=-1.0)
     assert states(ledger, batch) == ["failed", "dead", "queued"]
     assert states(ledger, begin(ledger, rows)) == ["queued"] * 3
@@ -83,6 +87,50 @@ def test_a_study_that_has_changed_or_lost_its_mask_is_done_again(ledger, rows):
     assert states(ledger, begin(ledger, rows)) == ["queued", "done", "queued"]
     payload = claim(ledger, batch).job.payload
     assert payload["stamps"] == [[12, rows[0].studies[0].stat().st_mtime_ns]]
+
+
+def test_a_call_that_cannot_see_a_study_leaves_its_job_as_it_is(ledger, rows):
+    batch = begin(ledger, rows)
+    finish(ledger, batch)
+    ledger.fail(claim(ledger, batch), "bad", retry_in_s=None)
+    before = ledger.named(batch.queue, batch.rows)
+    for row in (rows[0], rows[1]):
+        row.studies[0].unlink()
+    begin(ledger, rows)
+    assert ledger.named(batch.queue, batch.rows) == before
+
+
+def test_a_batch_of_which_nothing_can_be_seen_is_refused(ledger, rows):
+    batch = begin(ledger, rows)
+    before = ledger.named(batch.queue, batch.rows)
+    for row in rows:
+        row.studies[0].unlink()
+    with pytest.raises(
+        ConfigError, match=r"found none of the 3 studies\. Check that the folder they lie in is mounted"
+    ):
+        begin(ledger, rows)
+    assert ledger.named(batch.queue, batch.rows) == before
+
+
+def test_a_study_that_cannot_be_looked_at_stops_no_other(ledger, rows, monkeypatch):
+    def looked_at(path):
+        if path == rows[0].studies[0]:
+            raise InputError(path, expected="a file", found="an error", remedy="Wait")
+        return (1, 1)
+
+    monkeypatch.setattr(batch_module, "stamp_of", looked_at)
+    batch = begin(ledger, rows)
+    assert [claim(ledger, batch).job.payload["stamps"] for _ in rows] == [[None], [[1, 1]], [[1, 1]]]
+
+
+def test_a_job_that_is_queued_again_is_told_of_the_study_as_it_is_now(ledger, rows, monkeypatch):
+    """Another call's worker may claim it before this call goes on."""
+    batch, told = begin(ledger, rows[:1]), []
+    ledger.fail(claim(ledger, batch), "bad", retry_in_s=None)
+    rows[0].studies[0].write_text("another scan")
+    monkeypatch.setattr(ledger, "enqueue", lambda *_: told.append(claim(ledger, batch).job.payload["stamps"]))
+    begin(ledger, rows[:1])
+    assert told == [[[12, rows[0].studies[0].stat().st_mtime_ns]]]
 
 
 def test_a_batch_that_has_grown_or_shrunk_keeps_what_is_done(ledger, rows):
@@ -106,6 +154,19 @@ def test_other_settings_are_another_batch(ledger, rows, change):
 def test_how_it_is_computed_is_no_other_batch(rows):
     same = replace(SETTINGS, threads=3, model=Path("/elsewhere.scnas"))
     assert make_batch(rows, same).rows.keys() == make_batch(rows, SETTINGS).rows.keys()
+
+
+def test_what_was_written_for_another_study_is_not_ours_and_refused(ledger, rows, tmp_path):
+    output = finish(ledger, begin(ledger, rows))
+    (tmp_path / "elsewhere").mkdir()
+    others = [replace(row, studies=(tmp_path / "elsewhere" / row.studies[0].name,)) for row in rows]
+    for row in others:
+        row.studies[0].write_text("another patient")
+    with pytest.raises(ConfigError, match=r"such masks for rows 1\. Choose another folder with -o"):
+        begin(ledger, others)
+    assert claim(ledger, make_batch(others, SETTINGS)) is None
+    output.write_text("drawn by hand")
+    assert claim(ledger, begin(ledger, others)).job.payload["written"] == []
 
 
 def test_two_batches_of_one_ledger_take_only_their_own_jobs(ledger, rows):
@@ -134,6 +195,16 @@ def test_the_summary_has_every_study_once(ledger, rows, tmp_path):
     assert queued == f"c,{rows[2].studies[0]},queued,{rows[2].output},0,,,,,,,"
 
 
+def test_only_a_summary_of_ours_is_written_over(ledger, rows, tmp_path):
+    path = tmp_path / "summary.csv"
+    check_replaceable(path)
+    save_summary(path, summarize(ledger, begin(ledger, rows)), ["front"])
+    check_replaceable(path)
+    path.write_text("id,study,age\n")
+    with pytest.raises(OutputError, match="found another file"):
+        check_replaceable(path)
+
+
 def test_a_mask_that_was_corrected_since_is_said_and_stays(ledger, rows):
     batch = begin(ledger, rows[:1])
     output = finish(ledger, batch)
@@ -142,6 +213,18 @@ def test_a_mask_that_was_corrected_since_is_said_and_stays(ledger, rows):
     assert summary.state == KEPT
     assert "was left there" in summary.note
     assert claim(ledger, batch) is None
+
+
+def test_what_was_kept_but_is_known_for_ours_by_now_is_done_again(ledger, rows):
+    """Of two batches that overlap, one comes to a mask that the other has just made."""
+    small, large = begin(ledger, rows[:1]), begin(ledger, rows)
+    lease = claim(ledger, large)
+    told = {"schema": 1, "output": lease.job.payload["output"], "written": [], "kept": True}
+    ledger.done(lease, {**told, "engine": "e", "model_digest": "d" * 64})
+    rows[0].output.write_text("drawn by hand")
+    assert states(ledger, begin(ledger, rows))[0] == KEPT
+    finish(ledger, small)
+    assert states(ledger, begin(ledger, rows))[0] == JobState.QUEUED
 
 
 def test_a_mask_that_was_removed_since_is_said(ledger, rows):

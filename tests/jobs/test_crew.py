@@ -49,7 +49,7 @@ def crew_of(lines, clock, settings=None):
 
 def test_a_lost_worker_is_replaced_after_growing_waits_and_at_last_no_more(clock):
     crew, started, losses = crew_of(["raise SystemExit(7)"], clock)
-    while crew.tend():
+    while crew.tend(0):
         started[-1].process.wait()
         if losses and started[-1].status() is not None:
             clock.now += 61.0
@@ -60,12 +60,12 @@ def test_a_lost_worker_is_replaced_after_growing_waits_and_at_last_no_more(clock
 
 def test_nobody_is_replaced_before_the_wait_is_over(clock):
     crew, started, losses = crew_of(["raise SystemExit(7)", "import time; time.sleep(60)"], clock)
-    crew.tend()
+    crew.tend(0)
     started[0].process.wait()
-    assert crew.tend()
+    assert crew.tend(0)
     assert (len(started), losses) == (1, [(7, 1.0)])
     clock.now += 1.0
-    assert crew.tend()
+    assert crew.tend(0)
     assert len(started) == 2
     crew.kill()
 
@@ -73,35 +73,58 @@ def test_nobody_is_replaced_before_the_wait_is_over(clock):
 def test_a_worker_that_has_lived_long_was_no_failed_start(clock):
     crew, started, losses = crew_of(["raise SystemExit(7)"], clock, CrewSettings(max_replacements=1))
     for _ in range(4):
-        crew.tend()
+        crew.tend(0)
         started[-1].process.wait()
         clock.now += 600.0
-        assert crew.tend()
+        assert crew.tend(0)
         clock.now += 1.0
     assert [wait_s for _, wait_s in losses] == [1.0] * 4
+
+
+def test_losses_among_jobs_that_are_finished_are_not_in_a_row(clock):
+    crew, started, losses = crew_of(["raise SystemExit(7)"], clock, CrewSettings(max_replacements=1))
+    for num_finished in range(4):
+        assert crew.tend(num_finished)
+        started[-1].process.wait()
+        assert crew.tend(num_finished + 1)
+        clock.now += 1.0
+    assert [wait_s for _, wait_s in losses] == [1.0] * 4
+
+
+def test_a_few_jobs_that_end_their_workers_do_not_stop_the_others(ledger_url):
+    def start(name):
+        return SleepingRunner(ledger_url, name, deadly=[0, 1, 2])
+
+    settings = CrewSettings(max_replacements=3, first_wait_s=0.01, longest_wait_s=0.01)
+    with Ledger(ledger_url) as ledger:
+        ledger.enqueue(QUEUE, new_jobs(6, max_attempts=2))
+        crew = Crew(start, settings, lambda name, _status, _wait_s: ledger.end_leases(name))
+        work_through(ledger, QUEUE, crew, threading.Event(), lambda _finished, _total: None)
+        states = [ledger.named(QUEUE, [f"job {n}"])[f"job {n}"].state for n in range(6)]
+    assert states == [JobState.DEAD] * 3 + [JobState.DONE] * 3
 
 
 @pytest.mark.parametrize("status", [2, 3, 4])
 def test_nobody_follows_a_worker_whose_successors_would_fail_alike(clock, status):
     crew, started, losses = crew_of([f"raise SystemExit({status})"], clock)
-    crew.tend()
+    crew.tend(0)
     started[0].process.wait()
-    assert not crew.tend()
+    assert not crew.tend(0)
     assert losses == [(status, None)]
 
 
 def test_a_worker_that_has_ended_in_order_is_not_replaced(clock):
     crew, started, losses = crew_of(["pass"], clock)
-    crew.tend()
+    crew.tend(0)
     started[0].process.wait()
-    assert not crew.tend()
+    assert not crew.tend(0)
     assert (len(started), losses) == (1, [])
 
 
 def test_who_does_not_stop_when_asked_to_is_killed():
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     crew, started, _ = crew_of([deaf], time.monotonic, CrewSettings(stop_patience_s=0.1))
-    crew.tend()
+    crew.tend(0)
     assert started[0].process.stdout.readline() == b"deaf\n"
     crew.stop()
     assert started[0].process.returncode == -signal.SIGKILL
@@ -153,15 +176,22 @@ def test_of_two_workers_one_is_killed_for_good_and_the_other_does_the_rest(ledge
     kill_while_working(ledger_url, num_jobs=40, kills=1, num_workers=2, for_good=True)
 
 
+def wait_for(answer):
+    """Ask until there is one."""
+    deadline = time.monotonic() + 60
+    while not (found := answer()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
+
+
 def test_a_stopped_worker_that_wakes_after_its_lease_changes_nothing(ledger_url):
     with Ledger(ledger_url) as ledger:
         ledger.enqueue(QUEUE, new_jobs(1))
         asleep = SleepingRunner(ledger_url, "asleep", lease_s=0.6, job_s=0.3)
-        while not ledger.counts(QUEUE)[JobState.RUNNING]:
-            time.sleep(0.01)
+        wait_for(lambda: ledger.counts(QUEUE)[JobState.RUNNING])
         asleep.process.send_signal(signal.SIGSTOP)
-        while (lease := ledger.claim("awake", queue=QUEUE, lease_s=60.0)) is None:
-            time.sleep(0.01)
+        lease = wait_for(lambda: ledger.claim("awake", queue=QUEUE, lease_s=60.0))
         asleep.process.send_signal(signal.SIGCONT)
         time.sleep(0.6)  # by now it has tried to record and to finish
         assert asleep.status() is None

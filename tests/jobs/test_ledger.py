@@ -33,10 +33,11 @@ def test_a_job_is_claimed_run_and_done(ledger):
     assert (job.state, job.result, job.error, job.num_attempts) == (JobState.DONE, {"ml": 3.5}, None, 1)
 
 
-def test_higher_priorities_come_first_then_older_jobs(ledger):
+def test_higher_priorities_come_first_then_what_was_never_tried_then_older_jobs(ledger):
     archive, clinical = new_jobs(2), [NewJob(key=k, kind="test", payload={}, priority=5) for k in ("x", "y")]
     ledger.enqueue(QUEUE, [*archive, *clinical])
-    assert [claim(ledger).job.key for _ in range(4)] == ["x", "y", "job 0", "job 1"]
+    ledger.give_back(claim(ledger))
+    assert [claim(ledger).job.key for _ in range(4)] == ["y", "x", "job 0", "job 1"]
 
 
 def test_queues_do_not_see_each_other(ledger):
@@ -126,13 +127,36 @@ def test_what_no_attempt_can_mend_fails_at_once(ledger):
 
 def test_a_job_that_ends_its_worker_at_each_attempt_is_given_up(ledger, clock):
     ledger.enqueue(QUEUE, new_jobs(2, max_attempts=2))
-    for _ in range(2):
-        assert claim(ledger).job.key == "job 0"
-        clock.now += 11.0
-    assert claim(ledger).job.key == "job 1"
+    assert claim(ledger).job.key == "job 0"
+    clock.now += 11.0
+    ledger.done(claim(ledger), {})
+    assert claim(ledger).job.key == "job 0"
+    clock.now += 11.0
+    assert claim(ledger) is None
     job = job_named(ledger, "job 0")
     assert job.state is JobState.DEAD
     assert "worker has ended" in job.error
+
+
+def test_a_job_that_is_given_up_keeps_what_its_earlier_attempts_said(ledger, clock):
+    ledger.enqueue(QUEUE, new_jobs(1, max_attempts=2))
+    ledger.fail(claim(ledger), "expected space, found none.", retry_in_s=0.0)
+    claim(ledger)
+    clock.now += 11.0
+    assert claim(ledger) is None
+    error = job_named(ledger, "job 0").error
+    assert error.startswith("expected space, found none. Then: ")
+    assert "worker has ended" in error
+
+
+def test_a_clock_that_is_set_back_keeps_no_job_waiting(ledger, clock):
+    ledger.enqueue(QUEUE, new_jobs(3))
+    ledger.give_back(claim(ledger))
+    ledger.done(claim(ledger), {})
+    ledger.reopen(QUEUE, new_jobs(3))
+    clock.now -= 3600.0
+    assert ledger.seconds_to_next(QUEUE) == 0.0
+    assert {claim(ledger).job.key for _ in range(3)} == {"job 0", "job 1", "job 2"}
 
 
 def test_a_job_given_back_is_claimable_at_once_and_has_lost_no_attempt(ledger):
@@ -166,18 +190,20 @@ def test_finished_jobs_are_queued_again_only_when_asked_to(ledger):
     ledger.enqueue(QUEUE, new_jobs(3, max_attempts=1))
     ledger.done(claim(ledger), {"n": 0})
     ledger.fail(claim(ledger), "dead", retry_in_s=1.0)
-    ledger.reopen(QUEUE, ["job 0", "job 1", "job 2"])
+    again = [NewJob(key=f"job {n}", kind="test", payload={"again": n}, priority=n) for n in range(4)]
+    ledger.reopen(QUEUE, again)
     assert ledger.counts(QUEUE)[JobState.QUEUED] == 3
-    leases = [claim(ledger) for _ in range(3)]
+    leases = sorted((claim(ledger) for _ in range(3)), key=lambda lease: lease.job.id)
     assert [lease.job.num_attempts for lease in leases] == [1, 1, 1]
     assert [lease.job.result for lease in leases] == [{"n": 0}, None, None]
+    assert [lease.job.payload for lease in leases] == [{"again": 0}, {"again": 1}, {"n": 2}]  # job 2 was not finished
+    assert [lease.job.max_attempts for lease in leases] == [3, 3, 1]
     assert {lease.job.error for lease in leases} == {None}
 
 
 def test_what_another_queue_has_done_is_adopted_and_nothing_else(ledger):
     ledger.enqueue("before", new_jobs(2))
     ledger.done(claim(ledger, queue="before"), {"n": 0})
-    ledger.enqueue(QUEUE, new_jobs(1, priority=3)[:0])
     ledger.adopt(QUEUE, ["job 0", "job 1", "job 2"])
     ledger.adopt(QUEUE, ["job 0"])
     assert ledger.named(QUEUE, ["job 0", "job 1", "job 2"]).keys() == {"job 0"}
@@ -185,12 +211,13 @@ def test_what_another_queue_has_done_is_adopted_and_nothing_else(ledger):
     assert sum(ledger.counts("before").values()) == 2
 
 
-def test_results_are_found_by_what_stands_in_them(ledger):
+def test_jobs_are_found_by_what_stands_in_their_results(ledger):
     ledger.enqueue(QUEUE, new_jobs(3))
     for output in ("a.nii", "b.nii"):
         ledger.done(claim(ledger), {"output": output, "n": 1})
-    assert ledger.results("test", "output", ["b.nii", "c.nii"]) == [{"output": "b.nii", "n": 1}]
-    assert ledger.results("other kind", "output", ["b.nii"]) == []
+    (found,) = ledger.recorded("test", "output", ["b.nii", "c.nii"])
+    assert (found.key, found.payload, found.result) == ("job 1", {"n": 1}, {"output": "b.nii", "n": 1})
+    assert ledger.recorded("other kind", "output", ["b.nii"]) == []
 
 
 def test_every_state_is_counted(ledger):

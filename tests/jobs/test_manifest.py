@@ -1,5 +1,7 @@
 """What a batch is made of, and what is refused before anything begins."""
 
+from pathlib import Path
+
 import pytest
 
 from scnas_deploy.errors import ConfigError
@@ -83,6 +85,15 @@ def test_what_is_wrong_is_said_with_its_rows(read, lines, says):
     with pytest.raises(ConfigError) as caught:
         read(*lines)
     assert says in str(caught.value)
+
+
+def test_masks_among_the_studies_of_a_folder_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.nii").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="another folder for the masks, found that of the studies"):
+        read_manifest(Path(), tmp_path)
+    (tmp_path / "list.txt").write_text("a.nii")
+    assert read_manifest(tmp_path / "list.txt", tmp_path)
 
 
 def test_what_is_no_manifest(tmp_path):

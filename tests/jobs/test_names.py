@@ -24,7 +24,7 @@ def test_only_leases_of_this_machines_ended_processes_are_ended(tmp_path, name_o
             ledger.claim(name, queue="queue", lease_s=60.0)
         end_leases_of_the_gone(ledger, "queue")
         found = [ledger.claim("next", queue="queue", lease_s=60.0) for _ in range(3)]
-    assert [lease and lease.job.key for lease in found] == ["job 1", "job 3", None]
+    assert [lease and lease.job.key for lease in found] == ["job 3", "job 1", None]
 
 
 def test_no_two_workers_share_a_name():

@@ -10,10 +10,14 @@ from scnas_deploy import extras
 from scnas_deploy.errors import ConfigError, LedgerError, MissingExtraError
 from scnas_deploy.jobs.job import NewJob
 from scnas_deploy.jobs.ledger import Ledger
-from scnas_deploy.jobs.schema import open_database
+from scnas_deploy.jobs.schema import absolute_url, open_database
+
+PORTS = [f"postgresql://me:secret@{place}" for place in ("h:/db", "h:abc/db", "h/db?port=abc")]
 
 
-@pytest.mark.parametrize("url", ["", "ledger.db", "mysql://here/jobs", "sqlite://", "sqlite:///:memory:", "http://x"])
+@pytest.mark.parametrize(
+    "url", ["", "ledger.db", "mysql://here/jobs", "sqlite://", "sqlite:///:memory:", "http://x", *PORTS]
+)
 def test_other_databases_are_refused(url):
     with pytest.raises(ConfigError, match="sqlite:///FILE or postgresql://"):
         open_database(url)
@@ -30,6 +34,40 @@ def test_a_database_that_does_not_answer_is_named_without_its_password():
         open_database("postgresql://someone:secret@127.0.0.1:1/none")
     assert "secret" not in str(caught.value)
     assert "127.0.0.1" not in caught.value.redacted.replace('server at "127.0.0.1"', "")
+
+
+def test_a_password_among_the_parameters_is_not_named():
+    with pytest.raises(LedgerError, match=r"postgresql://127\.0\.0\.1:1/none\?user=\*\*\*&password=\*\*\*: ") as caught:
+        open_database("postgresql://127.0.0.1:1/none?user=someone&password=secret")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["se@cret", "se@cr/et", "se@cr:et", "se@cr?et"])
+def test_a_password_with_an_at_is_refused_and_not_named(password):
+    with pytest.raises(ConfigError, match="Write %40") as caught:
+        open_database(f"postgresql://someone:{password}@127.0.0.1:1/none")
+    assert "cr" not in str(caught.value)
+
+
+def test_a_file_is_the_same_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    url = absolute_url("sqlite:///jobs.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    open_database(url).dispose()
+    assert (tmp_path / "jobs.db").is_file()
+    assert absolute_url("postgresql://me:secret@h/db") == "postgresql://me:secret@h/db"
+
+
+def test_a_server_that_vanishes_is_not_waited_for_for_ever(postgres):
+    engine = open_database(f"{postgres.url}&options=-csearch_path%3Dpublic&keepalives_idle=7")
+    with engine.connect() as connection:
+        shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("statement_timeout", "search_path")]
+        libpq = connection.connection.dbapi_connection.info.get_parameters()
+    engine.dispose()
+    assert shown == ["1min", "public"]
+    assert (libpq["keepalives_idle"], libpq["keepalives_interval"], libpq["keepalives_count"]) == ("7", "10", "3")
+    assert libpq["tcp_user_timeout"] == "60000"
 
 
 def test_a_folder_that_is_not_there_and_a_file_that_is_no_database(tmp_path):

@@ -1,14 +1,16 @@
 """Segmenting the study of one job: what is written, what is refused, what is left alone."""
 
+import errno
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from scnas_deploy.data.nifti import load_nifti
-from scnas_deploy.errors import FingerprintError, FormatError, PackageError, StaleLeaseError
+from scnas_deploy.errors import FingerprintError, FormatError, InputError, PackageError, StaleLeaseError
 from scnas_deploy.files import sha256_of_file
 from scnas_deploy.inference.model import load_model
 from scnas_deploy.jobs.job import Job, JobState
@@ -42,12 +44,15 @@ def payload_of(scan, output, written=()):
     return StudyPayload(studies=(str(scan),), stamps=(stamp_of(scan),), output=str(output), written=written)
 
 
-def attempt(payload, *, result=None, check=lambda: None, record=lambda _: None):
+def job_of(payload, result=None, *, key="k", state=JobState.RUNNING):
     content = payload if isinstance(payload, dict) else payload.model_dump(mode="json", by_alias=True)
     counts = {"priority": 0, "attempt": 1, "given_back": 0, "max_attempts": 3}
-    names = {"id": 1, "queue": "q", "key": "k", "kind": "study"}
-    job = Job(**names, **counts, payload=content, state=JobState.RUNNING, result=result, error=None)
-    return Attempt(job, check, record)
+    names = {"id": 1, "queue": "q", "key": key, "kind": "study"}
+    return Job(**names, **counts, payload=content, state=state, result=result, error=None)
+
+
+def attempt(payload, *, result=None, check=lambda: None, record=lambda _: None, known=()):
+    return Attempt(job_of(payload, result), check, record, lambda _field, _value: list(known))
 
 
 def test_the_mask_is_the_models_and_the_answer_is_told(handler, scan, output, exported):
@@ -83,6 +88,21 @@ def test_a_study_that_is_not_there_is_refused(handler, tmp_path, output):
         handler(attempt(payload_of(tmp_path / "none.nii", output)))
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_study_that_cannot_be_looked_at_just_now_is_no_missing_one(scan, monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, "says the system")
+
+    monkeypatch.setattr(Path, "stat", fail)
+    with pytest.raises(InputError):
+        stamp_of(scan)
+
+
+def test_the_stamp_of_what_is_not_there_is_none(scan):
+    assert stamp_of(scan.parent / "none") is None
+    assert stamp_of(scan / "below a file") is None
+
+
 def test_a_study_outside_the_limits_is_refused_or_forced_and_said(settings, handler, tmp_path, output):
     scan = tmp_path / "large.nii.gz"
     voxels = np.random.default_rng(0).normal(size=(90, 30, 26)).astype(np.float32)
@@ -116,7 +136,76 @@ def test_what_an_earlier_job_or_attempt_wrote_is_replaced(handler, scan, output,
     written, result = (digests, None) if known_by == "payload" else ((), {"written": list(digests)})
     answer = handler(attempt(payload_of(scan, output, written), result=result))
     assert not answer["kept"]
-    assert answer["written"] == [sha256_of_file(output)] != list(digests)
+    made = sha256_of_file(output)
+    assert answer["written"] == sorted({made, *(digests if known_by == "record" else ())})
+    assert made not in digests
+
+
+def answer_of(output, **figures):
+    """What a job answers that has made the mask that lies there."""
+    told = {"schema": 1, "output": str(output), "written": [sha256_of_file(output)], "kept": False, "seconds": 1.5}
+    return {**told, "engine": "e", "model_digest": "d", **figures}
+
+
+def test_what_an_overlapping_batch_has_made_of_the_study_is_the_answer(handler, scan, output):
+    output.parent.mkdir()
+    output.write_text("a mask of ours")
+    done = job_of(payload_of(scan, output), answer_of(output), state=JobState.DONE)
+    assert handler(attempt(payload_of(scan, output), known=[done])) == done.result
+    assert output.read_text() == "a mask of ours"
+
+
+def test_what_an_overlapping_batch_makes_meanwhile_is_the_answer(handler, scan, output):
+    known = []
+
+    def overtaken(_):
+        output.write_text("a mask of ours")
+        known.append(job_of(payload_of(scan, output), answer_of(output), state=JobState.DONE))
+
+    told = Attempt(job_of(payload_of(scan, output)), lambda: None, overtaken, lambda *_: known)
+    assert handler(told) == known[0].result
+    assert output.read_text() == "a mask of ours"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"key": "other settings", "state": JobState.DONE},
+        {"state": JobState.RUNNING},
+        {"state": JobState.DONE, "kept": True},
+        {"state": JobState.DONE, "stamps": ((1, 1),)},
+    ],
+)
+def test_what_any_job_has_written_for_the_study_is_replaced(handler, scan, output, other):
+    output.parent.mkdir()
+    output.write_text("a mask of ours")
+    result = answer_of(output, kept=other.pop("kept", False))
+    earlier = payload_of(scan, output).model_copy(
+        update={"stamps": other.pop("stamps", payload_of(scan, output).stamps)}
+    )
+    answer = handler(attempt(payload_of(scan, output), known=[job_of(earlier, result, **other)]))
+    assert not answer["kept"]
+    assert answer["written"] == [sha256_of_file(output)] != result["written"]
+
+
+def test_what_a_job_has_written_for_another_study_is_left_alone(handler, scan, output, tmp_path):
+    output.parent.mkdir()
+    output.write_text("another study's mask")
+    other = job_of(payload_of(tmp_path / "other.nii", output), answer_of(output), state=JobState.DONE)
+    assert handler(attempt(payload_of(scan, output), known=[other]))["kept"]
+    assert output.read_text() == "another study's mask"
+
+
+def test_a_worker_that_loses_the_job_after_its_record_writes_nothing(handler, scan, output):
+    recorded = []
+
+    def check():
+        if recorded:
+            raise Halt
+
+    with pytest.raises(Halt):
+        handler(attempt(payload_of(scan, output), check=check, record=recorded.append))
+    assert list(output.parent.iterdir()) == []
 
 
 def test_a_worker_that_has_lost_the_job_writes_nothing(handler, scan, output):

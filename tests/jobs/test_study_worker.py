@@ -1,13 +1,21 @@
 """The process of a worker: its orders, its end."""
 
+import signal
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from scnas_deploy.inference.model import load_model
 from scnas_deploy.inference.trust import Trust
+from scnas_deploy.jobs.job import JobState
+from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.studies import StudySettings
 from scnas_deploy.jobs.study_worker import ProcessRunner, StudyOrders
 from scnas_deploy.jobs.worker import WorkerSettings
+from tests.jobs.conftest import new_jobs
 
 ORDERS = StudyOrders(
     ledger_url="postgresql://me:secret@db/jobs",
@@ -39,9 +47,47 @@ def test_a_worker_that_finds_no_model_says_so_and_ends_and_no_one_reads_its_orde
     assert "DOE" not in said
 
 
-@pytest.mark.parametrize("end", [ProcessRunner.ask_to_stop, ProcessRunner.kill])
-def test_a_worker_whose_parent_leaves_ends(end):
+@pytest.fixture
+def waiting(tmp_path, exported):
+    """A worker with nothing to do for as long as another one holds the only job."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    settings = StudySettings(model=exported.package, model_digest=load_model(exported.package).package.digest)
+    orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue="queue", name="waiting"))
+    with Ledger(url) as ledger:
+        ledger.enqueue("queue", new_jobs(2))
+        ledger.claim("another", queue="queue", lease_s=600.0)
+        runner = ProcessRunner(orders)
+        deadline = time.monotonic() + 60
+        while not ledger.counts("queue")[JobState.FAILED]:  # it is no study's job
+            assert runner.status() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    yield runner
+    runner.kill()
+
+
+def test_a_worker_whose_parent_leaves_ends_in_order(waiting):
+    assert waiting.status() is None
+    waiting.ask_to_stop()
+    assert waiting._process.wait(timeout=60) == 0
+
+
+def test_a_worker_that_is_ended_from_outside_is_missed(waiting):
+    waiting._process.terminate()
+    assert waiting._process.wait(timeout=60) == 143
+    assert waiting.status() == 143
+
+
+def test_a_worker_that_is_killed_is_gone(waiting):
+    waiting.kill()
+    assert waiting.status() == -signal.SIGKILL
+
+
+def test_orders_that_nobody_reads_any_more_are_no_error(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/true")
     runner = ProcessRunner(ORDERS)
-    end(runner)
     runner._process.wait(timeout=60)
-    assert runner.status() is not None
+    with suppress(BrokenPipeError):
+        runner._process.stdin.write(b"more")
+        runner._process.stdin.flush()
+    assert runner.status() == 0

@@ -2,10 +2,11 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from scnas_deploy.errors import EngineError, FormatError, OutputError
+from scnas_deploy.errors import EngineError, FormatError, InputError, OutputError, StaleLeaseError
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.worker import Worker, WorkerEnd, WorkerSettings
@@ -14,6 +15,7 @@ from tests.jobs.conftest import new_jobs
 QUEUE = "studies"
 QUICK = WorkerSettings(queue=QUEUE, name="worker", lease_s=30.0, first_wait_s=0.01, longest_wait_s=0.02, poll_s=0.01)
 EXPLAINED = {"expected": "a scan", "found": "a photograph", "remedy": "Scan again"}
+UNLUCKY = [OutputError("/out/DOE.nii", **EXPLAINED), InputError("/scans/DOE.nii", **EXPLAINED)]
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_a_broken_engine_costs_one_attempt_of_one_job_and_ends_the_worker(ledger
     assert [job.num_attempts for job in jobs] == [1, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("error", [OutputError("/out/DOE.nii", **EXPLAINED), ValueError("DOE^JOHN"), MemoryError()])
+@pytest.mark.parametrize("error", [*UNLUCKY, ValueError("DOE^JOHN"), MemoryError()])
 def test_after_any_other_error_the_job_is_tried_again(ledger, error):
     def handler(attempt):
         if attempt.job.num_attempts < 3:
@@ -73,7 +75,7 @@ def test_after_any_other_error_the_job_is_tried_again(ledger, error):
     run(ledger, handler)
     (job,) = jobs_of(ledger, 1)
     assert (job.state, job.num_attempts, job.error) == (JobState.DONE, 3, None)
-    found = "photograph" if isinstance(error, OutputError) else f"{type(error).__name__} in test_worker.py, line"
+    found = "photograph" if error in UNLUCKY else f"{type(error).__name__} in test_worker.py, line"
     assert found in job.result["error before"]
 
 
@@ -113,6 +115,12 @@ def test_a_second_ctrl_c_gives_back_the_job_too(ledger):
     assert jobs_of(ledger, 1)[0].state is JobState.QUEUED
 
 
+def two_jobs():
+    """The first one is claimed first, however often."""
+    first, second = new_jobs(2)
+    return [replace(first, priority=1), second]
+
+
 def lose(ledger):
     """Another worker takes the job over, as when this one has slept."""
     ledger.end_leases("worker")
@@ -128,7 +136,7 @@ def test_it_notices_that_its_job_is_somebody_elses_and_goes_on_with_the_next(led
             attempt.check()
             time.sleep(0.01)
 
-    ledger.enqueue(QUEUE, new_jobs(2))
+    ledger.enqueue(QUEUE, two_jobs())
     stop = threading.Event()
     threading.Timer(1.5, stop.set).start()  # what the other worker holds stays unfinished
     settings = WorkerSettings(queue=QUEUE, name="worker", lease_s=0.3, poll_s=0.05)
@@ -139,22 +147,49 @@ def test_it_notices_that_its_job_is_somebody_elses_and_goes_on_with_the_next(led
 
 
 def test_what_it_records_or_returns_of_a_lost_job_changes_nothing(ledger):
-    leases = []
+    stop, refused = threading.Event(), []
 
     def handler(attempt):
-        leases.append(lose(ledger))
+        lose(ledger)
         if attempt.job.payload["n"] == 0:
-            attempt.record({"stale": True})
-            raise AssertionError("recorded")
+            with pytest.raises(StaleLeaseError) as caught:
+                attempt.record({"stale": True})
+            refused.append(caught.value)
+            raise caught.value
+        stop.set()
         return {"stale": True}
 
+    ledger.enqueue(QUEUE, two_jobs())
+    assert run(ledger, handler, stop=stop) is WorkerEnd.STOPPED
+    assert len(refused) == 1
+    assert [(job.state, job.attempt, job.result) for job in jobs_of(ledger, 2)] == [(JobState.RUNNING, 2, None)] * 2
+
+
+def test_a_handler_finds_what_jobs_of_its_kind_have_recorded(ledger):
+    def handler(attempt):
+        return {"output": "a.nii", "found": [job.key for job in attempt.look_up("output", "a.nii")]}
+
     ledger.enqueue(QUEUE, new_jobs(2))
-    stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
-    run(ledger, handler, stop=stop)
-    for lease in leases:
-        ledger.done(lease, {"stale": False})
-    assert [job.result for job in jobs_of(ledger, 2)] == [{"stale": False}] * 2
+    run(ledger, handler)
+    assert [job.result["found"] for job in jobs_of(ledger, 2)] == [[], ["job 0"]]
+
+
+def test_a_lease_is_renewed_as_soon_as_the_machine_wakes(tmp_path, monkeypatch):
+    on_the_wall, asleep_s = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: on_the_wall() + asleep_s[0])
+    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+
+        def handler(_):
+            asleep_s[0] = 40.0  # most of the lease, while other clocks stood still
+            deadline = time.monotonic() + 10.0
+            while ledger.seconds_to_next(QUEUE) < 50.0:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            return {"renewed": True}
+
+        ledger.enqueue(QUEUE, new_jobs(1, max_attempts=1))
+        run(ledger, handler, WorkerSettings(queue=QUEUE, name="worker", lease_s=60.0))
+        assert jobs_of(ledger, 1)[0].result == {"renewed": True}
 
 
 def test_a_lease_is_renewed_while_the_handler_runs(ledger):
