@@ -214,7 +214,7 @@ def test_a_whole_volume_is_answered_at_once_on_multiples_no_smaller_than_the_pat
 
 @pytest.mark.parametrize("probabilities", [False, True])
 def test_pieces_that_lie_wholly_in_the_padding_write_nothing(probabilities, phantom_plan, monkeypatch):
-    """A patch much longer than the image: its planes are reduced some at a time, the first and last beyond the image."""
+    """A patch much longer than the image: its planes are reduced some at a time, the first and last beyond it."""
     image, plan = noise((4, 20, 21)), plan_of(phantom_plan, (24, 8, 8))
     stored = np.full((2, 4, 20, 21), np.nan, dtype=np.float16) if probabilities else None
     monkeypatch.setattr("scnas_deploy.inference.reducing.PIECE_VOXELS", 1000)
