@@ -1,11 +1,13 @@
 """ONNX Runtime's GPU providers: taken, or refused with the reason, and never replaced in silence."""
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -90,10 +92,27 @@ def test_tensorrt_gets_the_batches_and_a_folder_of_ours(network, pretend, tmp_pa
     assert options["trt_profile_min_shapes"] == "image:1x1x24x24x24"
     assert options["trt_profile_opt_shapes"] == "image:3x1x24x24x24"
     assert options["trt_profile_max_shapes"] == "image:4x1x24x24x24"
-    assert options["trt_engine_cache_path"] == str(tmp_path / "cache" / "onnxruntime-tensorrt")
-    assert (tmp_path / "cache" / "onnxruntime-tensorrt").is_dir()
+    folder = Path(options["trt_engine_cache_path"])
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert options["trt_fp16_enable"] == "0"
     assert engine.preferred_batch == 3
+
+
+def test_networks_that_differ_in_their_weights_alone_do_not_share_what_tensorrt_keeps(network, pretend):
+    fake, folders = pretend("TensorrtExecutionProvider"), []
+    for model in (network, retrained(network), network):
+        OnnxRuntimeTensorRtEngine(model, inputs=INPUTS)
+        folders.append(fake.asked[0][1]["trt_engine_cache_path"])
+    assert folders[0] == folders[2] != folders[1]
+
+
+def retrained(model: bytes) -> bytes:
+    """The same graph with other weights."""
+    proto = onnx.load_from_string(model)
+    weights = proto.graph.initializer[0]
+    weights.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weights) + 1, weights.name))
+    return proto.SerializeToString()
 
 
 def test_half_precision_is_said_to_tensorrt(network, pretend):

@@ -11,12 +11,12 @@ from typing import Final, Literal
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.extras import require
-from scnas_deploy.files import make_folder
+from scnas_deploy.files import sha256_of
 from scnas_deploy.inference.engines.hardware import Provider, provider_library
 from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.inputs import InputRange, ShapeBCXYZ
 from scnas_deploy.inference.manifest import INPUT, Precision
-from scnas_deploy.inference.tensorrt.cache import user_cache
+from scnas_deploy.inference.tensorrt.cache import make_private_folder, user_cache
 
 _CUDA: Final = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"})
 """cuDNN's heuristic takes no trial runs for each new shape; TF32 would leave the limits of float32."""
@@ -67,13 +67,14 @@ class OnnxRuntimeTensorRtEngine(OnnxRuntimeEngine):
 
     def __init__(self, model: bytes, *, precision: Precision = "float32", inputs: InputRange) -> None:
         with _loading("tensorrt", self.kind):
-            super().__init__(model, precision=precision, providers=[_tensorrt(precision, inputs), _CUDA])
+            super().__init__(model, precision=precision, providers=[_tensorrt(model, precision, inputs), _CUDA])
         self.preferred_batch = inputs.usual[0]
 
 
-def _tensorrt(precision: Precision, inputs: InputRange) -> tuple[str, dict[str, str]]:
-    folder = user_cache() / "onnxruntime-tensorrt"
-    make_folder(folder)
+def _tensorrt(model: bytes, precision: Precision, inputs: InputRange) -> tuple[str, dict[str, str]]:
+    """The provider with its options; its names for what it keeps tell networks apart by their graph, not by weights."""
+    folder = user_cache() / "onnxruntime-tensorrt" / sha256_of(model)
+    make_private_folder(folder)
 
     def shape(sizes: ShapeBCXYZ) -> str:
         return f"{INPUT}:{'x'.join(map(str, sizes))}"

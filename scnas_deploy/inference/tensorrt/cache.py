@@ -99,7 +99,7 @@ class EngineCache:
         Raises:
             OutputError: If the folder cannot be written.
         """
-        self._make()
+        make_private_folder(self.folder)
         header = EngineHeader(key=key, digest=sha256_of(plan)).model_dump_json(by_alias=True).encode()
         path = self.folder / key.file_name
         with atomic_path(path) as temporary:
@@ -118,7 +118,7 @@ class EngineCache:
         Raises:
             OutputError: If the folder cannot be written.
         """
-        self._make()
+        make_private_folder(self.folder)
         with atomic_path(self._timings(key)) as temporary:
             temporary.write_bytes(timings)
 
@@ -126,11 +126,16 @@ class EngineCache:
         machine = sha256_of(f"{key.tensorrt} {key.gpu} {key.capability}".encode())[:32]
         return self.folder / f"{machine}.timings"
 
-    def _make(self) -> None:
-        """Make the folder, for its owner alone."""
-        if not self.folder.is_dir():
-            make_folder(self.folder)
-            self.folder.chmod(0o700)
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder, where there is none, for its owner alone: who can write into it can have anything run.
+
+    Raises:
+        OutputError: If that is not allowed there.
+    """
+    if not path.is_dir():
+        make_folder(path)
+        path.chmod(0o700)
 
 
 def user_cache() -> Path:
