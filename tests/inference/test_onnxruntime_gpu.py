@@ -13,6 +13,7 @@ import pytest
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.inference.engines import hardware, onnxruntime_gpu
+from scnas_deploy.inference.engines.base import Kept
 from scnas_deploy.inference.engines.hardware import has_provider
 from scnas_deploy.inference.engines.onnxruntime_gpu import OnnxRuntimeCudaEngine, OnnxRuntimeTensorRtEngine
 from scnas_deploy.inference.inputs import InputRange
@@ -107,6 +108,16 @@ def test_networks_that_differ_in_their_weights_alone_do_not_share_what_tensorrt_
     assert folders[0] == folders[2] != folders[1]
 
 
+def test_what_tensorrt_keeps_of_an_engine_that_answers_wrongly_can_be_forgotten(network, pretend):
+    fake = pretend("TensorrtExecutionProvider")
+    engine = OnnxRuntimeTensorRtEngine(network, inputs=INPUTS)
+    folder = Path(fake.asked[0][1]["trt_engine_cache_path"])
+    (folder / "plan").touch()
+    engine.forget()
+    assert not folder.exists()
+    assert isinstance(engine, Kept)
+
+
 def retrained(model: bytes) -> bytes:
     """The same graph with other weights."""
     proto = onnx.load_from_string(model)
@@ -160,6 +171,7 @@ def test_a_provider_is_seen_without_importing_anything(tmp_path, monkeypatch):
 WITH_THE_REAL_ONE = """
 import sys
 from scnas_deploy.errors import EngineError
+from scnas_deploy.inference.engines.base import Kept
 from scnas_deploy.inference.engines.hardware import has_provider
 from scnas_deploy.inference.engines.onnxruntime_gpu import OnnxRuntimeCudaEngine, OnnxRuntimeTensorRtEngine
 from scnas_deploy.inference.inputs import InputRange

@@ -6,7 +6,9 @@ The latter is linked with its own major version of TensorRT, which need not be t
 import contextlib
 import ctypes
 import io
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 from scnas_deploy.errors import EngineError
@@ -67,14 +69,24 @@ class OnnxRuntimeTensorRtEngine(OnnxRuntimeEngine):
 
     def __init__(self, model: bytes, *, precision: Precision = "float32", inputs: InputRange) -> None:
         with _loading("tensorrt", self.kind):
-            super().__init__(model, precision=precision, providers=[_tensorrt(model, precision, inputs), _CUDA])
+            self._folder = user_cache() / "onnxruntime-tensorrt" / sha256_of(model)
+            make_private_folder(self._folder)
+            super().__init__(model, precision=precision, providers=[_tensorrt(self._folder, precision, inputs), _CUDA])
         self.preferred_batch = inputs.usual[0]
 
+    def forget(self) -> None:
+        """Remove what the provider keeps of the network."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-def _tensorrt(model: bytes, precision: Precision, inputs: InputRange) -> tuple[str, dict[str, str]]:
-    """The provider with its options; its names for what it keeps tell networks apart by their graph, not by weights."""
-    folder = user_cache() / "onnxruntime-tensorrt" / sha256_of(model)
-    make_private_folder(folder)
+
+def _tensorrt(folder: Path, precision: Precision, inputs: InputRange) -> tuple[str, dict[str, str]]:
+    """The provider and its options.
+
+    Args:
+        folder: This network's alone: the provider's file names tell networks apart by their graph, not by weights.
+        precision: Of the network.
+        inputs: The batches it will be asked.
+    """
 
     def shape(sizes: ShapeBCXYZ) -> str:
         return f"{INPUT}:{'x'.join(map(str, sizes))}"
