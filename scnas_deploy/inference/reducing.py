@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from scnas_deploy.data.mapped import release
 from scnas_deploy.inference.boxes import Box, meet, size_of, touch, whole, with_part, within
-from scnas_deploy.inference.mapped import release
 from scnas_deploy.inference.sweep import Patch, Sweep
 from scnas_deploy.types import LabelsXYZ, LogitsKXYZ
 
