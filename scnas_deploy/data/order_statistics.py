@@ -55,10 +55,11 @@ def _sorted_as(bits: np.ndarray, kept: np.dtype, *, back: bool = False) -> np.nd
     An integer's sign bit is turned over; so is a positive floating-point number's, while a negative one is turned over
     as a whole, for it sorts by its magnitude backwards.
     """
-    sign = bits.dtype.type(1 << (8 * bits.itemsize - 1))
     if kept.kind == "u":
         return bits
+    sign = bits.dtype.type(1 << (8 * bits.itemsize - 1))
+    turned: np.ndarray = bits ^ sign
     if kept.kind == "i":
-        return bits ^ sign
+        return turned
     negative = (bits & sign == 0) if back else (bits & sign != 0)
-    return np.where(negative, ~bits, bits ^ sign)
+    return np.where(negative, ~bits, turned)
