@@ -34,6 +34,8 @@ class Forecast:
     sweep: Sweep
     more_patches: float
     """Patches that are computed, relative to the sweep in one column: what the limit costs."""
+    whole: bool = False
+    """Whether the network takes the volume at once: what the engine holds inside for it is not known, nor counted."""
 
     @property
     def peak(self) -> int:
@@ -75,6 +77,7 @@ def forecast(
             restoring=label * voxels + _restore_bytes(back, label, probabilities=probabilities),
             sweep=sweep,
             more_patches=sweep.num_patches / sweeps[0].num_patches,
+            whole=predictor.whole,
         )
         to_come = chosen.peak - (chosen.study if limit is None else 0)  # the study has its memory already
         if left is None or to_come <= left:

@@ -52,6 +52,11 @@ class Predictor:
         self._plan, self._overlap, self._whole_multiple = plan, overlap, whole_multiple
         self._caller = Caller(engine, batch)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the network takes whole volumes at once."""
+        return self._whole_multiple is not None
+
     def on(self, engine: Engine) -> "Predictor":
         """The same on another engine."""
         return Predictor(

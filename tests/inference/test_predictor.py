@@ -223,3 +223,9 @@ def test_pieces_that_lie_wholly_in_the_padding_write_nothing(probabilities, phan
     np.testing.assert_array_equal(labels, image[0] > 0)
     if stored is not None:
         np.testing.assert_allclose(stored[1], 1 / (1 + np.exp(-image[0])), atol=1e-3)
+
+
+def test_it_says_whether_volumes_are_taken_whole_for_then_no_forecast_knows_what_the_engine_takes(phantom_plan):
+    engine = EngineFake(constant_logits(0, 1))
+    assert Predictor(engine, plan_of(phantom_plan), whole_multiple=4).whole
+    assert not Predictor(engine, plan_of(phantom_plan)).whole
