@@ -30,15 +30,17 @@ def bench_engines(request: EnginesRequest) -> None:
     from scnas_deploy.data.example import example_study
     from scnas_deploy.data.study import load_study
     from scnas_deploy.inference import bench
-    from scnas_deploy.inference.package import open_package
 
     if request.picture is not None:
         _check_picture(request.picture)
-    package = open_package(options.model_folder().resolve(request.model))
+    package = options.open_trusted(options.model_folder().resolve(request.model))
     study = load_study(request.study) if request.study else example_study(package.plan)
     note(f"Model '{package.manifest.name}', a {'given' if request.study else 'synthetic'} study.")
     chosen = bench.BenchOptions(
-        engines=tuple(request.engines), num_threads=request.num_threads, repeats=request.repeats
+        engines=tuple(request.engines),
+        num_threads=request.num_threads,
+        repeats=request.repeats,
+        trust=options.trust(),
     )
     with progress("Measuring") as report:
         result = bench.bench_engines(package, study, chosen, report)

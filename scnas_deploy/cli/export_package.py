@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from scnas_deploy.cli import options
 from scnas_deploy.cli.console import say
 
 if TYPE_CHECKING:
@@ -24,13 +25,12 @@ class TritonRequest:
 
 def write_triton(package: Path, request: TritonRequest) -> None:
     """Put a package's network into a Triton model repository."""
-    from scnas_deploy.inference.package import open_package
     from scnas_deploy.inference.triton_config import Serving
     from scnas_deploy.inference.triton_repository import write_repository
 
     precision = cast("Precision", request.precision or "float32")  # another one is none of the package's, and refused
     serving = Serving(name=request.name, precision=precision)
-    written = write_repository(request.folder, open_package(package), serving)
+    written = write_repository(request.folder, options.open_trusted(package), serving)
     place = f"version {written.version} of model {written.name} in {request.folder}"
     if not written.added:
         say(f"Left as it is: {place} holds this network already")

@@ -70,13 +70,12 @@ def build_engines(package: Path, request: TensorRtRequest, gate: "Gate | None" =
             found="none that the driver shows",
             remedy="Run this command on the machine that will run the model",
         )
-    from scnas_deploy.inference.package import open_package
     from scnas_deploy.inference.tensorrt.builder import BuildOptions
     from scnas_deploy.inference.tensorrt.cache import user_engines
     from scnas_deploy.inference.tensorrt.preparation import buildable_precisions, prepare_engine
 
     how = BuildOptions(workspace_bytes=workspace, hardware_compatible=request.hardware_compatible)
-    opened = open_package(package)
+    opened = options.open_trusted(package)
     made = []
     for precision in buildable_precisions(opened, request.precision):
         with progress(f"Building in {precision}") as report:

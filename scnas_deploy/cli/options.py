@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from scnas_deploy.data.dataset import Dataset
     from scnas_deploy.inference.models import ModelFolder
+    from scnas_deploy.inference.package import ModelPackage
     from scnas_deploy.inference.trust import Trust
     from scnas_deploy.project import Project
     from scnas_deploy.training.runs import RunFolder
@@ -103,6 +104,15 @@ def trust(*, require_signature: bool = False) -> "Trust":
     from scnas_deploy.inference.trust import user_trust
 
     return user_trust(required=require_signature)
+
+
+def open_trusted(path: Path) -> "ModelPackage":
+    """Read a package, which is refused where it is falsely signed."""
+    from scnas_deploy.inference.package import open_package
+
+    package = open_package(path)
+    trust().judge(path, package.seal)
+    return package
 
 
 def open_project(folder: Path) -> tuple["Project", "Dataset"]:

@@ -96,10 +96,11 @@ def _check_probabilities(path: Path | None) -> None:
 
 def _announce(forecast: "Forecast") -> None:
     """State what a large study will take; small ones are gone before the line is read."""
-    if forecast.peak > WORTH_SAYING_BYTES or forecast.more_patches > 1:
+    if forecast.peak > WORTH_SAYING_BYTES or forecast.more_patches > 1 or forecast.whole:
         columns = len(forecast.sweep.columns)
         cost = f" in {columns} columns, {forecast.more_patches:.2f} times the patches" if columns > 1 else ""
-        note(f"Memory: {forecast.peak / 1e9:.2f} GB at the peak{cost}.")
+        more = ", and what the engine takes inside for a whole volume, which is not known" if forecast.whole else ""
+        note(f"Memory: {forecast.peak / 1e9:.2f} GB at the peak{cost}{more}.")
 
 
 def _print(result: "Segmentation", signer: str | None, target: Path, seconds: float, *, as_json: bool) -> None:

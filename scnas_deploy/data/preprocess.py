@@ -11,6 +11,7 @@ import numpy as np
 
 from scnas_deploy.data.fingerprint import nonzero_box
 from scnas_deploy.data.interpolation import interpolate, interpolation_bytes
+from scnas_deploy.data.mapped import release
 from scnas_deploy.data.normalisation import scaling_of
 from scnas_deploy.data.orientation import AxisMapping, to_ras
 from scnas_deploy.data.plan import Plan
@@ -71,9 +72,9 @@ class WayBack:
         They sum to one within float16 precision where they did before.
 
         Args:
-            probabilities_KXYZ: Class 0 is background; may be memory-mapped.
-            out_KUVW: Filled, class by class and plane by plane; may be memory-mapped. Its shape is that of the study.
-                Outside the crop all is background.
+            probabilities_KXYZ: Class 0 is background; may be memory-mapped, then a class of it is in memory at a time.
+            out_KUVW: Filled, class by class and plane by plane; likewise. Its shape is that of the study. Outside the
+                crop all is background.
         """
         self._check(probabilities_KXYZ.shape[1:], "probabilities")
         axes = linear_axes(self.prepared, self.cropped)
@@ -81,6 +82,8 @@ class WayBack:
             if self.cropped.shape != self.ras_shape:
                 out[:] = k == 0
             interpolate(probabilities, axes, self.crop_of(out), scale=as_float32, bounds=(0.0, 1.0))
+            release(probabilities)
+            release(out)
 
     def follow(self, labels_XYZ: LabelsXYZ) -> LabelsUVW:
         """Bring a mask from the study's own grid to the prepared one, as training needs it."""

@@ -16,7 +16,9 @@ from scnas_deploy.inference.bench_process import EngineProcess
 from scnas_deploy.inference.bench_worker import EngineTask, Opened, Turn
 from scnas_deploy.inference.engines.select import installed_engines, usable_precisions
 from scnas_deploy.inference.matrix_product import matrix_product_gmacs
+from scnas_deploy.inference.model import NOBODY
 from scnas_deploy.inference.package import ModelPackage
+from scnas_deploy.inference.trust import Trust
 from scnas_deploy.machine import num_cores, processor_name
 from scnas_deploy.types import Shape3, Spacing
 
@@ -34,6 +36,8 @@ class BenchOptions:
     """Threads of engines and matrix product; None: the engine's choice, and every core."""
     repeats: int = 5
     """Turns of each engine, of which the median counts."""
+    trust: Trust = NOBODY
+    """Whose signatures count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +181,14 @@ def _tasks(package: ModelPackage, study: Volume, options: BenchOptions) -> list[
     if not names:
         raise MissingExtraError("openvino", "cpu", "measuring engines")
     return [
-        EngineTask(package=package.path, engine=name, precision=precision, num_threads=options.num_threads, study=study)
+        EngineTask(
+            package=package.path,
+            engine=name,
+            precision=precision,
+            num_threads=options.num_threads,
+            study=study,
+            trust=options.trust,
+        )
         for name in dict.fromkeys(names)
         for precision in usable_precisions(name, package.models) or ("auto",)
     ]

@@ -19,7 +19,8 @@ from scnas_deploy.errors import ScnasError
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.latency import noise_patch
 from scnas_deploy.inference.memory import PeakMemory
-from scnas_deploy.inference.model import SegmentOptions, load_model
+from scnas_deploy.inference.model import NOBODY, SegmentOptions, load_model
+from scnas_deploy.inference.trust import Trust
 from scnas_deploy.types import PatchesBCXYZ
 
 _PATCH_SECONDS: Final = 0.5
@@ -39,6 +40,8 @@ class EngineTask:
     num_threads: int | None
     """Threads of the engine; None lets it choose."""
     study: Volume
+    trust: Trust = NOBODY
+    """Whose signatures count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +93,11 @@ class _Measured:
         self._memory = PeakMemory()
         self._peak_bytes: int | None = None
         self._model = load_model(
-            task.package, engine=task.engine, precision=task.precision, num_threads=task.num_threads
+            task.package,
+            engine=task.engine,
+            precision=task.precision,
+            num_threads=task.num_threads,
+            trust=task.trust,
         )
         self._study = task.study
         engine, plan, batch_size = self._model.engine, self._model.package.plan, self._model.predictor.batch

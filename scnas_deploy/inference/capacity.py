@@ -15,6 +15,9 @@ from scnas_deploy.inference.sweep import Sweep
 _OTHERS: Final = 32 * 1024**2
 """Interpreter, threads and allocators, which no formula sees."""
 
+_HALF: Final = 2
+"""Bytes of a probability."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
@@ -27,10 +30,12 @@ class Forecast:
     predicting: int
     """At the peak of predicting, the image included."""
     restoring: int
-    """At the peak of bringing labels back, both grids' labels included."""
+    """At the peak of bringing labels and probabilities back, both grids' labels included."""
     sweep: Sweep
     more_patches: float
     """Patches that are computed, relative to the sweep in one column: what the limit costs."""
+    whole: bool = False
+    """Whether the network takes the volume at once: what the engine holds inside for it is not known, nor counted."""
 
     @property
     def peak(self) -> int:
@@ -69,9 +74,10 @@ def forecast(
             study=volume.data.nbytes,
             preparing=prepare_bytes(plan, back),
             predicting=4 * len(plan.channels) * voxels + predictor.needed_bytes(sweep, probabilities=probabilities),
-            restoring=label * voxels + back.restore_bytes(label),
+            restoring=label * voxels + _restore_bytes(back, label, probabilities=probabilities),
             sweep=sweep,
             more_patches=sweep.num_patches / sweeps[0].num_patches,
+            whole=predictor.whole,
         )
         to_come = chosen.peak - (chosen.study if limit is None else 0)  # the study has its memory already
         if left is None or to_come <= left:
@@ -79,6 +85,16 @@ def forecast(
     assert chosen is not None
     assert left is not None
     raise _refusal(chosen, left, given=limit is not None)
+
+
+def _restore_bytes(back: WayBack, label: int, *, probabilities: bool) -> int:
+    """At the peak: probabilities, a class on both grids at a time, come when the labels are on the study's grid."""
+    labels = back.restore_bytes(label)
+    if not probabilities:
+        return labels
+    study = prod(back.study_shape)
+    one_class = _HALF * (prod(back.prepared.shape) + study)
+    return max(labels, label * study + one_class + back.restore_probabilities_bytes())
 
 
 def _refusal(least: Forecast, left: int, *, given: bool) -> CapacityError:

@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from scnas_deploy.data.mapped import mapped_array
 from scnas_deploy.data.occupancy import Occupancy
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.data.preprocess import WayBack, prepare_along, way_back
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.files import atomic_path
 from scnas_deploy.inference.capacity import Forecast, forecast
-from scnas_deploy.inference.mapped import mapped_array
 from scnas_deploy.inference.memory import PeakMemory
 from scnas_deploy.inference.predictor import Predictor, Progress
 from scnas_deploy.types import LabelsXYZ
@@ -91,11 +91,15 @@ def label_study(
 
 @contextmanager
 def _probabilities(target: Path | None, back: WayBack, num_classes: int) -> Iterator[np.ndarray | None]:
-    """An array for the probabilities on the prepared grid, that lie on the study's own grid in the end."""
+    """An array for the probabilities on the prepared grid, that lie on the study's own grid in the end.
+
+    The disk's space for both is taken before anything is computed.
+    """
     if target is None:
         yield None
         return
     with atomic_path(target) as temporary, TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
         prepared_KXYZ = mapped_array(Path(folder) / "prepared.npy", (num_classes, *back.prepared.shape))
+        restored_KXYZ = mapped_array(temporary, (num_classes, *back.study_shape))
         yield prepared_KXYZ
-        back.restore_probabilities(prepared_KXYZ, mapped_array(temporary, (num_classes, *back.study_shape)))
+        back.restore_probabilities(prepared_KXYZ, restored_KXYZ)

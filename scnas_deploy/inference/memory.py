@@ -3,26 +3,22 @@
 from pathlib import Path
 from typing import Final
 
+from scnas_deploy.inference.control_groups import group_bytes_left
+
 _PROCESS: Final = Path("/proc/self/status")
 _RESET_PEAK: Final = Path("/proc/self/clear_refs"), "5"
 """Linux since 4.0: sets a process' highest resident memory to what is resident now (proc(5))."""
 
 _MACHINE: Final = Path("/proc/meminfo")
-_LIMITS: Final = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
-)
-"""Limit and use of a container, cgroup version 2 and 1."""
 
 
 def available_bytes() -> int | None:
-    """Memory that can be taken without swapping: the machine's, or the container's where that is less.
+    """Memory that can be taken without swapping: the machine's, or what a container's limits leave where that is less.
 
     None where the system does not tell.
     """
-    left = [_kilobytes(_MACHINE, "MemAvailable"), *(_left(limit, use) for limit, use in _LIMITS)]
-    known = [each for each in left if each is not None]
-    return min(known) if known else None
+    known = [each for each in (_kilobytes(_MACHINE, "MemAvailable"), group_bytes_left()) if each is not None]
+    return min(known, default=None)
 
 
 def resident_bytes() -> int | None:
@@ -49,13 +45,6 @@ class PeakMemory:
         """Bytes; None where the system does not tell."""
         peak = _kilobytes(_PROCESS, "VmHWM")
         return None if self._start is None or peak is None else max(0, peak - self._start)
-
-
-def _left(limit: Path, use: Path) -> int | None:
-    try:
-        return max(0, int(limit.read_text()) - int(use.read_text()))
-    except (OSError, ValueError):  # no such file, or the limit 'max'
-        return None
 
 
 def _kilobytes(path: Path, field: str) -> int | None:

@@ -25,9 +25,13 @@ class MirroringEngine:
         self.preferred_batch, self.concurrency = engine.preferred_batch, engine.concurrency
 
     def run(self, patches_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
-        """Answer the mean over the mirror images."""
-        total: LogitsBKXYZ = sum(self._run_flipped(patches_BCXYZ, flip) for flip in self._flips)  # type: ignore[assignment]
-        return total / np.float32(len(self._flips))
+        """Answer the mean over the mirror images, of which one is held beside the sum at a time."""
+        unturned, *flips = self._flips
+        total: LogitsBKXYZ = self._run_flipped(patches_BCXYZ, unturned)
+        for flip in flips:
+            total += self._run_flipped(patches_BCXYZ, flip)
+        total /= np.float32(len(self._flips))
+        return total
 
     def _run_flipped(self, patches_BCXYZ: PatchesBCXYZ, flip: tuple[int, ...]) -> LogitsBKXYZ:
         return np.flip(self._engine.run(np.ascontiguousarray(np.flip(patches_BCXYZ, flip))), flip)

@@ -125,10 +125,22 @@ def load_model(
     package = open_package(path)
     verdict = trust.judge(path, package.seal)
     inputs = input_range(package.plan, package.genotype.architecture)
-    opened = open_engine(package.models, engine, precision=precision, num_threads=num_threads, inputs=inputs)
-    check_canary(opened.engine, package.canary, package.artefact(opened.engine.precision).canary)
-    batch = best_batch(opened.engine, package.canary.patches_BCXYZ)
-    check_batches(opened.engine, package.canary, batch)
+    opened = open_engine(
+        package.models,
+        engine,
+        precision=precision,
+        num_threads=num_threads,
+        inputs=inputs,
+        prove=lambda opened: _prove(opened, package),
+    )
     whole = whole_multiple(package.genotype.architecture)
-    predictor = Predictor(opened.engine, package.plan, whole_multiple=whole, batch=batch)
+    predictor = Predictor(opened.engine, package.plan, whole_multiple=whole, batch=opened.batch)
     return Model(package, opened.engine, opened.reason, verdict, predictor)
+
+
+def _prove(engine: Engine, package: ModelPackage) -> int:
+    """Have an engine answer the canary, alone and beside other patches; returns its best batch."""
+    check_canary(engine, package.canary, package.artefact(engine.precision).canary)
+    batch = best_batch(engine, package.canary.patches_BCXYZ)
+    check_batches(engine, package.canary, batch)
+    return batch

@@ -17,6 +17,7 @@ from scnas_deploy.data.occupancy import Occupancy
 from scnas_deploy.data.plan import Plan
 from scnas_deploy.inference.boxes import Box, meet, size_of, within
 from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.inference.mirroring import MirroringEngine
 from scnas_deploy.inference.pipeline import Caller, calls_ahead
 from scnas_deploy.inference.reducing import PIECE_VOXELS, Reducer, Result
 from scnas_deploy.inference.sweep import Patch, Sweep, sweeps
@@ -51,6 +52,11 @@ class Predictor:
         self._plan, self._overlap, self._whole_multiple = plan, overlap, whole_multiple
         self._caller = Caller(engine, batch)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the network takes whole volumes at once."""
+        return self._whole_multiple is not None
+
     def on(self, engine: Engine) -> "Predictor":
         """The same on another engine."""
         return Predictor(
@@ -68,12 +74,15 @@ class Predictor:
         """What :meth:`predict` takes beside the image and the engine: labels, logits under way, calls under way."""
         classes, x, y, z = self._plan.num_classes, *sweep.shape
         patch = int(np.prod([tiling.weights_PN.shape[1] for tiling in sweep.axes]))
-        calls = calls_ahead(self.engine) * self.batch * (len(self._plan.channels) + classes)
+        calls = calls_ahead(self.engine)
+        if isinstance(self.engine, MirroringEngine):  # holds a turned patch and its answer beside the sum
+            calls += self.engine.concurrency
+        tensors = calls * self.batch * (len(self._plan.channels) + classes)
         per_voxel = _PIECE_BYTES_PER_VOXEL + (2 * _FLOAT + _HALF) * classes * probabilities
         return (
             label_values(self._plan).itemsize * x * y * z
             + sweep.slab_bytes(classes)
-            + _FLOAT * patch * (calls + 2)  # blending: weights and a product
+            + _FLOAT * patch * (tensors + 2)  # blending: weights and a product
             + per_voxel * min(PIECE_VOXELS, x * y * z)
         )
 

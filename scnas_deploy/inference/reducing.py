@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from scnas_deploy.data.mapped import release
 from scnas_deploy.inference.boxes import Box, meet, size_of, touch, whole, with_part, within
-from scnas_deploy.inference.mapped import release
 from scnas_deploy.inference.sweep import Patch, Sweep
 from scnas_deploy.types import LabelsXYZ, LogitsKXYZ
 
@@ -31,7 +31,9 @@ class Result:
     """float16, of the image's shape; None where nobody asked for them."""
 
     def write(self, box: Box, logits_KXYZ: LogitsKXYZ, empty: list[Box]) -> None:
-        """Reduce a piece of the swept volume; what lies in an empty patch is background."""
+        """Reduce a piece of the swept volume: empty patches are background, what lies beyond the image is dropped."""
+        if not touch(box, self.image):
+            return
         inside = meet(box, self.image)
         target = within(inside, self.image)
         background = [within(meet(inside, patch), inside) for patch in empty if touch(inside, patch)]

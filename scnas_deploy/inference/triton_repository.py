@@ -7,6 +7,7 @@
 Another network under the same name becomes the next version, which a server takes up while the one before goes on.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,10 @@ def _foreign(model: Path) -> ConfigError:
 
 
 def _staging(folder: Path) -> Path:
-    """Where a new model is put together: beside the repository, since a server takes any folder in it for a model."""
+    """Where a new model is put together: beside the repository, since a server takes any folder in it for a model.
+
+    It is put together in the repository itself where that is a disk of its own, or lies where nothing can be written.
+    """
     beside = folder.resolve().parent
-    return beside if beside.stat().st_dev == folder.stat().st_dev else folder
+    usable = beside.stat().st_dev == folder.stat().st_dev and os.access(beside, os.W_OK | os.X_OK)
+    return beside if usable else folder

@@ -6,13 +6,29 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from scnas_deploy.cli.segment import _announce
 from scnas_deploy.data.nifti import load_nifti
+from scnas_deploy.inference.capacity import Forecast
 from scnas_deploy.inference.model import load_model
+from scnas_deploy.inference.sweep import sweeps
+from scnas_deploy.inference.tiling import TilingConfig
+
+
+def test_of_a_volume_taken_whole_it_is_said_that_the_engines_own_memory_is_not_counted(capsys):
+    (sweep,) = sweeps((8, 8, 8), TilingConfig(patch_size=(8, 8, 8)))
+    small = Forecast(study=1, preparing=1, predicting=1, restoring=1, sweep=sweep, more_patches=1.0)
+    _announce(small)
+    assert capsys.readouterr().err == ""
+    _announce(replace(small, whole=True))
+    assert "and what the engine takes inside for a whole volume, which is not known" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_bare_it_writes_the_models_labels_with_the_studys_header(with_model, study, exported):

@@ -5,12 +5,15 @@ import json
 import os
 import pty
 import shutil
+import zipfile
 
 import pytest
 
-from scnas_deploy.inference.package import open_package
+from scnas_deploy.inference.package import SIGNATURE, open_package
 from tests.cli.conftest import CommandLine
 from tests.in_process import scnas_here
+from tests.inference.conftest import read_members
+from tests.inference.tensorrt.tensorrt_fake import fake_gpu
 
 
 class CommandLineHere(CommandLine):
@@ -81,6 +84,35 @@ def test_a_model_with_a_wrong_signature_is_listed_as_refused(alice, exported):
     assert "refused" in rows["other"]
     assert "signed by alice" in rows["phantom"]
     assert "not signed" in rows["hippocampus"]
+
+
+@pytest.fixture
+def forged(alice, exported):
+    """A package with a signature that says it is alice's and is not."""
+    alice("sign", exported.package, "--key", "alice.pem", "-o", "p.scnas")
+    members = read_members(alice.folder / "p.scnas")
+    signature = json.loads(members[SIGNATURE]) | {"signature": "A" * 86 + "=="}
+    path = alice.folder / "forged.scnas"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**members, SIGNATURE: json.dumps(signature).encode()}.items():
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["segment", "STUDY", "-m", "forged.scnas"],
+        ["bench", "-m", "forged.scnas"],
+        ["export", "forged.scnas", "--triton", "repository"],
+        ["export", "forged.scnas", "--trt"],
+    ],
+)
+def test_a_falsely_signed_package_is_used_for_nothing(command, alice, forged, study):
+    with fake_gpu() as trt:
+        call = [study if word == "STUDY" else word for word in command]
+        assert "expected a signature by 'alice'" in alice.refused(*call, status=3)
+        assert trt.builds == []
 
 
 def test_a_protected_key_needs_its_passphrase(alice, exported, monkeypatch):

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
+from scnas_deploy.data.mapped import mapped_array
 from scnas_deploy.data.orientation import to_ras
 from scnas_deploy.data.plan import ZScore
 from scnas_deploy.data.preprocess import check_channels, prepare, prepare_bytes, way_back
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import FormatError, GeometryError
+from scnas_deploy.inference.memory import PeakMemory
 from tests.data.drawing import CT, ORIENTATIONS, assert_explains_itself, make_plan, noise, oblique_affine, stored_as
 from tests.data.memory import peak_bytes
 
@@ -231,6 +233,17 @@ def test_restoring_takes_the_memory_that_was_foretold():
     out = np.empty((2, *LARGE), np.float16)
     taken = peak_bytes(lambda: back.restore_probabilities(probabilities, out))
     assert taken == pytest.approx(back.restore_probabilities_bytes(), rel=0.1)
+
+
+def test_of_mapped_probabilities_one_class_is_in_memory_at_a_time(tmp_path):
+    volume = Volume(data=noise((1, *LARGE)), affine_ras=np.eye(4))
+    back = way_back(volume, make_plan())
+    probabilities, out = (mapped_array(tmp_path / f"{name}.npy", (12, *LARGE)) for name in ("prepared", "restored"))
+    memory = PeakMemory()
+    back.restore_probabilities(probabilities, out)
+    one_class = 2 * 2 * volume.data[0].size
+    assert memory.above_start() < back.restore_probabilities_bytes() + 3 * one_class
+    assert (out[0] == 0).all()
 
 
 def test_preparing_leaves_the_study_alone():

@@ -14,6 +14,7 @@ import scnas_deploy
 from scnas_deploy.documents import Frozen
 from scnas_deploy.export.package import write_package
 from scnas_deploy.files import sha256_of
+from scnas_deploy.inference.engines import select
 from scnas_deploy.inference.manifest import OUTPUT
 from scnas_deploy.inference.model import Model, load_model
 from scnas_deploy.inference.package import MANIFEST
@@ -34,6 +35,14 @@ class EngineFake:
     def run(self, patches_BCXYZ):
         self.batches.append(len(patches_BCXYZ))
         return self._answer(patches_BCXYZ).astype(np.float32)
+
+
+def install_only(engine: EngineFake, patched: pytest.MonkeyPatch) -> None:
+    """Have this engine be the only one of the machine."""
+    kind = select.EngineKind(
+        open=lambda model, **_: engine, module="numpy", extra="cpu", precisions=("float32", "float16", "int8")
+    )
+    patched.setattr(select, "_KINDS", {"fake": kind})
 
 
 def constant_logits(*values: float) -> Callable[[np.ndarray], np.ndarray]:

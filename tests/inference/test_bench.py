@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 import scnas_deploy
 from scnas_deploy.data.example import example_study
-from scnas_deploy.errors import EngineError, FormatError, MissingExtraError
+from scnas_deploy.errors import EngineError, FormatError, MissingExtraError, PackageError
 from scnas_deploy.inference import bench, bench_process, bench_worker
 from scnas_deploy.inference.bench import BenchOptions, bench_engines
 from scnas_deploy.inference.bench_process import EngineProcess
 from scnas_deploy.inference.bench_worker import EngineTask
 from scnas_deploy.inference.package import CANARY, open_package
+from scnas_deploy.inference.trust import Trust
 from tests.inference.conftest import EngineFake, constant_logits, rewrite
 
 SHIPPED = Path(scnas_deploy.__file__).parent / "shipped" / "hippocampus.scnas"
@@ -77,6 +79,23 @@ def test_a_process_that_does_not_answer_is_given_up(shipped, study, monkeypatch)
         process.opened()
     process.close()
     assert not multiprocessing.active_children()
+
+
+def test_the_process_too_judges_the_signature(study, tmp_path):
+    """The file may have been replaced since the command has read it."""
+    demanding = Trust(folder=tmp_path, required=True)
+    task = EngineTask(
+        package=SHIPPED, engine="openvino", precision="float32", num_threads=1, study=study, trust=demanding
+    )
+    with closing(EngineProcess(task)) as process, pytest.raises(PackageError, match="found no signature"):
+        process.opened()
+
+
+def test_whose_signatures_count_reaches_every_engines_process(shipped, study, tmp_path):
+    trust = Trust(folder=tmp_path)
+    tasks = bench._tasks(shipped, study, BenchOptions(trust=trust))
+    assert len(tasks) > 1
+    assert all(task.trust == trust for task in tasks)
 
 
 def test_a_study_of_other_channels_is_refused_before_anything_starts(shipped, study):

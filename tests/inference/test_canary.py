@@ -8,10 +8,9 @@ import pytest
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.inference.canary import check_batches
-from scnas_deploy.inference.engines.select import OpenedEngine
 from scnas_deploy.inference.model import load_model
 from scnas_deploy.inference.package import MODELS, Canary
-from tests.inference.conftest import EngineFake
+from tests.inference.conftest import EngineFake, install_only
 
 SIZE = (6, 5, 4)
 
@@ -152,7 +151,7 @@ def test_an_engine_that_cannot_take_the_calls_it_promises_is_refused_in_its_own_
 
 def test_a_model_is_not_opened_with_an_engine_that_mixes_up_patches(model, exported, monkeypatch):
     engine = ParallelEngineFake(lambda patches: model.engine.run(patches)[::-1], preferred_batch=2)
-    monkeypatch.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: OpenedEngine(engine, "a fake"))
+    install_only(engine, monkeypatch)
     monkeypatch.setattr("scnas_deploy.inference.model.best_batch", lambda *_: 2)
     with pytest.raises(EngineError, match="mixes up patches"):
         load_model(exported.package)

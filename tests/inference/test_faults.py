@@ -21,7 +21,6 @@ import pytest
 
 from scnas_deploy.documents import to_json
 from scnas_deploy.export.signing import sign_package
-from scnas_deploy.inference.engines.select import OpenedEngine
 from scnas_deploy.inference.keys import read_private_key, write_key_pair
 from scnas_deploy.inference.package import (
     CANARY,
@@ -36,7 +35,7 @@ from scnas_deploy.inference.package import (
 )
 from scnas_deploy.inference.signature import PrivateKey
 from tests.in_process import scnas_here
-from tests.inference.conftest import EngineFake, constant_logits, read_members, rewrite
+from tests.inference.conftest import EngineFake, constant_logits, install_only, read_members, rewrite
 from tests.inference.test_package import directory_entry, with_signature, write_zip
 
 MEMBERS = (MANIFEST, PLAN, GENOTYPE, MODEL, WEIGHTS, CANARY, SIGNATURE)
@@ -292,8 +291,7 @@ def outcome(fault: Fault, package: Path, signer: Path, study: Path, folder: Path
     fault.make(bench)
     with pytest.MonkeyPatch.context() as patched:
         if fault.engine is not None:
-            opened = OpenedEngine(fault.engine(bench.good), "a fake")
-            patched.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: opened)
+            install_only(fault.engine(bench.good), patched)
             patched.setattr("scnas_deploy.inference.model.best_batch", lambda engine, _: engine.preferred_batch)
         trusted = {"SCNAS_TRUSTED_KEYS": str(bench.keys)}
         call = ["segment", study, "-m", bench.broken, *fault.options]

@@ -96,6 +96,16 @@ def test_what_was_said_is_about_what_it_took():
     assert 0.75 * said < taken < 1.1 * said
 
 
+def test_bringing_probabilities_back_is_in_the_forecast():
+    """Of both grids a class, float16, beside the labels on the study's grid."""
+    volume, predictor = study((200, 180, 170)), Predictor(EngineFake(answer), PLAN)
+    back = way_back(volume, PLAN)
+    without, with_them = (forecast(volume, back, PLAN, predictor, probabilities=wanted) for wanted in (False, True))
+    voxels, on_study = np.prod(back.prepared.shape), volume.data[0].size
+    least = voxels + on_study + 2 * (voxels + on_study) + back.restore_probabilities_bytes()
+    assert with_them.restoring >= least > without.restoring
+
+
 def test_an_empty_part_of_the_study_is_background_and_not_computed():
     volume = study((120, 40, 40))
     volume.data[:, 40:80] = 0
@@ -127,6 +137,16 @@ def test_probabilities_lie_on_the_studys_grid_and_agree_with_the_labels(tmp_path
 def test_probabilities_that_do_not_fit_on_the_disk_are_an_output_error_and_leave_nothing(small_disk):
     with pytest.raises(OutputError, match="enough space"):
         label(probabilities=small_disk / "probabilities.npy")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_too_small_for_the_studys_own_grid_is_found_out_before_anything_is_computed(small_disk):
+    """On the prepared grid, six times coarser, the probabilities take 8 KB of the disk's 16."""
+    coarse, engine = make_plan(spacing_mm=(6.0, 6.0, 6.0)), EngineFake(lambda patches: patches.repeat(3, axis=1))
+    how = Labelling(probabilities=small_disk / "probabilities.npy")
+    with pytest.raises(OutputError, match="enough space"):
+        label_study(study(), coarse, Predictor(engine, coarse), how)
+    assert engine.batches == []
     assert list(small_disk.iterdir()) == []
 
 

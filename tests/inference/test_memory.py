@@ -18,22 +18,19 @@ def test_the_peak_is_what_was_held_even_after_it_is_given_back():
     assert PeakMemory().above_start() < 8 * MIB
 
 
-def test_available_memory_is_the_machines_and_no_more_than_a_containers_limit(tmp_path, monkeypatch):
-    whole = available_bytes()
-    assert whole > 100 * MIB
-    limit, use = tmp_path / "max", tmp_path / "current"
-    limit.write_text(f"{300 * MIB}\n")
-    use.write_text(f"{100 * MIB}\n")
-    monkeypatch.setattr(memory, "_LIMITS", ((limit, use),))
-    assert available_bytes() == 200 * MIB
-    limit.write_text("max\n")
-    assert available_bytes() > 200 * MIB
+@pytest.mark.parametrize("left", [200 * MIB, None])
+def test_available_memory_is_the_machines_and_no_more_than_a_containers_limit_leaves(left, monkeypatch):
+    monkeypatch.setattr(memory, "group_bytes_left", lambda: left)
+    if left is None:
+        assert available_bytes() > 200 * MIB
+    else:
+        assert available_bytes() == left
 
 
 @pytest.mark.parametrize("missing", ["_PROCESS", "_MACHINE"])
 def test_where_the_system_does_not_tell_nothing_is_made_up(missing, tmp_path, monkeypatch):
     monkeypatch.setattr(memory, missing, tmp_path / "nothing")
-    monkeypatch.setattr(memory, "_LIMITS", ())
+    monkeypatch.setattr(memory, "group_bytes_left", lambda: None)
     if missing == "_PROCESS":
         assert resident_bytes() is None
         assert PeakMemory().above_start() is None

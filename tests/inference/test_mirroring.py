@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from scnas_deploy.inference.mirroring import MirroringEngine
-from tests.inference.conftest import EngineFake
+from scnas_deploy.inference.predictor import Predictor
+from tests.data.memory import peak_bytes
+from tests.inference.conftest import EngineFake, constant_logits
 
 
 def ramp_along(axis):
@@ -26,6 +28,22 @@ def test_what_leans_to_one_side_is_evened_out(axis):
     np.testing.assert_allclose(logits[:, 0], patches[:, 0], rtol=1e-5)
     middle = (patches.shape[axis + 2] - 1) / 2
     np.testing.assert_allclose(logits[:, 1] - logits[:, 0], middle, rtol=1e-5)
+
+
+def test_one_answer_is_held_beside_the_sum_and_one_turned_patch():
+    engine = EngineFake(constant_logits(0, 1, 2))
+    engine.run = lambda patches: np.zeros((1, 4, *patches.shape[2:]), np.float32)
+    patches = np.zeros((1, 2, 64, 64, 32), np.float32)
+    assert peak_bytes(lambda: MirroringEngine(engine, (0, 1, 2)).run(patches)) < 1.1 * (4 + 4 + 2) / 2 * patches.nbytes
+
+
+def test_a_forecast_counts_what_a_mirrored_call_holds(phantom_plan):
+    plain = Predictor(EngineFake(constant_logits(0, 1, 2)), phantom_plan, batch=2)
+    mirrored = plain.on(MirroringEngine(plain.engine, (0, 1, 2)))
+    (sweep,) = plain.sweeps(phantom_plan.patch_size)
+    tensors = 2 * (len(phantom_plan.channels) + phantom_plan.num_classes)
+    more = mirrored.needed_bytes(sweep) - plain.needed_bytes(sweep)
+    assert more == 4 * tensors * np.prod(phantom_plan.patch_size)
 
 
 def test_only_the_named_axes_are_mirrored():

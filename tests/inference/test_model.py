@@ -10,9 +10,9 @@ from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import ConfigError, EngineError, FingerprintError, FormatError, PackageError
 from scnas_deploy.inference.canary import check_canary
 from scnas_deploy.inference.canary_limits import SLACK
-from scnas_deploy.inference.engines.select import OpenedEngine
+from scnas_deploy.inference.engines import select
 from scnas_deploy.inference.model import Model, SegmentOptions, load_model
-from tests.inference.conftest import EngineFake, constant_logits
+from tests.inference.conftest import EngineFake, constant_logits, install_only
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ WRONG_ANSWERS = {
 def test_an_engine_that_answers_the_canary_wrongly_is_refused(wrong, model, exported, monkeypatch):
     answer, found = WRONG_ANSWERS[wrong]
     engine = EngineFake(answer(model.package.canary))
-    monkeypatch.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: OpenedEngine(engine, "a fake"))
+    install_only(engine, monkeypatch)
     with pytest.raises(EngineError, match=rf"fake 1\.0: expected the package's canary answer .*, found {found}"):
         load_model(exported.package)
     assert engine.batches == [1]
@@ -193,7 +193,7 @@ def fails_after_the_canary(package, later):
 
 
 def open_with(engine, exported, monkeypatch):
-    monkeypatch.setattr("scnas_deploy.inference.model.open_engine", lambda *_, **__: OpenedEngine(engine, "a fake"))
+    install_only(engine, monkeypatch)
     return load_model(exported.package)
 
 
@@ -202,6 +202,17 @@ def test_an_engine_that_begins_to_answer_only_background_is_found_out(model, exp
     opened = open_with(engine, exported, monkeypatch)
     with pytest.raises(EngineError, match="still answers the package's canary, found nothing but background"):
         opened.segment(study)
+
+
+def test_under_auto_an_engine_that_answers_wrongly_gives_way_to_the_next(model, exported, monkeypatch, caplog):
+    wrong = select.EngineKind(
+        open=lambda network, **_: EngineFake(constant_logits(10, -10, -10)), module="numpy", extra="cpu"
+    )
+    monkeypatch.setattr(select, "_KINDS", {"wrong": wrong, "onnxruntime": select._KINDS["onnxruntime"]})
+    opened = load_model(exported.package)
+    assert opened.engine.name.startswith("onnxruntime ")
+    assert opened.engine_reason.endswith("wrong could not be used")
+    assert "onnxruntime is tried next: fake 1.0: expected the package's canary answer" in caplog.text
 
 
 def test_a_study_without_any_structure_is_no_fault_of_the_engine(model, exported, study, monkeypatch):

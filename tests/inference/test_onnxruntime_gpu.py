@@ -1,16 +1,19 @@
 """ONNX Runtime's GPU providers: taken, or refused with the reason, and never replaced in silence."""
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.inference.engines import hardware, onnxruntime_gpu
+from scnas_deploy.inference.engines.base import Kept
 from scnas_deploy.inference.engines.hardware import has_provider
 from scnas_deploy.inference.engines.onnxruntime_gpu import OnnxRuntimeCudaEngine, OnnxRuntimeTensorRtEngine
 from scnas_deploy.inference.inputs import InputRange
@@ -90,10 +93,37 @@ def test_tensorrt_gets_the_batches_and_a_folder_of_ours(network, pretend, tmp_pa
     assert options["trt_profile_min_shapes"] == "image:1x1x24x24x24"
     assert options["trt_profile_opt_shapes"] == "image:3x1x24x24x24"
     assert options["trt_profile_max_shapes"] == "image:4x1x24x24x24"
-    assert options["trt_engine_cache_path"] == str(tmp_path / "cache" / "onnxruntime-tensorrt")
-    assert (tmp_path / "cache" / "onnxruntime-tensorrt").is_dir()
+    folder = Path(options["trt_engine_cache_path"])
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert options["trt_fp16_enable"] == "0"
     assert engine.preferred_batch == 3
+
+
+def test_networks_that_differ_in_their_weights_alone_do_not_share_what_tensorrt_keeps(network, pretend):
+    fake, folders = pretend("TensorrtExecutionProvider"), []
+    for model in (network, retrained(network), network):
+        OnnxRuntimeTensorRtEngine(model, inputs=INPUTS)
+        folders.append(fake.asked[0][1]["trt_engine_cache_path"])
+    assert folders[0] == folders[2] != folders[1]
+
+
+def test_what_tensorrt_keeps_of_an_engine_that_answers_wrongly_can_be_forgotten(network, pretend):
+    fake = pretend("TensorrtExecutionProvider")
+    engine = OnnxRuntimeTensorRtEngine(network, inputs=INPUTS)
+    folder = Path(fake.asked[0][1]["trt_engine_cache_path"])
+    (folder / "plan").touch()
+    engine.forget()
+    assert not folder.exists()
+    assert isinstance(engine, Kept)
+
+
+def retrained(model: bytes) -> bytes:
+    """The same graph with other weights."""
+    proto = onnx.load_from_string(model)
+    weights = proto.graph.initializer[0]
+    weights.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weights) + 1, weights.name))
+    return proto.SerializeToString()
 
 
 def test_half_precision_is_said_to_tensorrt(network, pretend):
@@ -141,6 +171,7 @@ def test_a_provider_is_seen_without_importing_anything(tmp_path, monkeypatch):
 WITH_THE_REAL_ONE = """
 import sys
 from scnas_deploy.errors import EngineError
+from scnas_deploy.inference.engines.base import Kept
 from scnas_deploy.inference.engines.hardware import has_provider
 from scnas_deploy.inference.engines.onnxruntime_gpu import OnnxRuntimeCudaEngine, OnnxRuntimeTensorRtEngine
 from scnas_deploy.inference.inputs import InputRange

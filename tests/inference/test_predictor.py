@@ -210,3 +210,22 @@ def test_a_whole_volume_is_answered_at_once_on_multiples_no_smaller_than_the_pat
     labels = Predictor(EngineFake(answer), plan_of(phantom_plan), whole_multiple=4).predict(image)
     assert seen == [(1, 1, *(max(8, ceil(n / 4) * 4) for n in shape))]
     np.testing.assert_array_equal(labels, image[0] > 0)
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_pieces_that_lie_wholly_in_the_padding_write_nothing(probabilities, phantom_plan, monkeypatch):
+    """A patch much longer than the image: its planes are reduced some at a time, the first and last beyond it."""
+    image, plan = noise((4, 20, 21)), plan_of(phantom_plan, (24, 8, 8))
+    stored = np.full((2, 4, 20, 21), np.nan, dtype=np.float16) if probabilities else None
+    monkeypatch.setattr("scnas_deploy.inference.reducing.PIECE_VOXELS", 1000)
+    predictor = Predictor(EngineFake(lambda patches: np.concatenate([0 * patches, patches], axis=1)), plan)
+    labels = predictor.predict(image, probabilities_KXYZ=stored)
+    np.testing.assert_array_equal(labels, image[0] > 0)
+    if stored is not None:
+        np.testing.assert_allclose(stored[1], 1 / (1 + np.exp(-image[0])), atol=1e-3)
+
+
+def test_it_says_whether_volumes_are_taken_whole_for_then_no_forecast_knows_what_the_engine_takes(phantom_plan):
+    engine = EngineFake(constant_logits(0, 1))
+    assert Predictor(engine, plan_of(phantom_plan), whole_multiple=4).whole
+    assert not Predictor(engine, plan_of(phantom_plan)).whole

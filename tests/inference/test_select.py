@@ -152,6 +152,30 @@ def test_an_engine_that_is_asked_for_and_cannot_be_built_is_never_replaced(gpu, 
         open_engine(network, "tensorrt", inputs=INPUTS)
 
 
+def refuse(engine):
+    raise EngineError(engine.name, expected="its proof", found="another answer", remedy="Take another")
+
+
+def test_an_engine_that_fails_its_proof_gives_way_and_is_not_kept(gpu, network, caplog, tmp_path):
+    """Neither one that was just built nor one that was kept, as after another driver."""
+    open_engine(network, "tensorrt", inputs=INPUTS)
+    for _ in range(2):
+        opened = open_engine(
+            network, inputs=INPUTS, prove=lambda engine: refuse(engine) if engine.name.startswith("tensorrt") else 5
+        )
+        assert (opened.engine.name, opened.batch) == ("fake 1.0", 5)
+        assert opened.reason.endswith("; tensorrt could not be used")
+        assert not list(tmp_path.rglob("*.engine"))
+    assert len(gpu.builds) == 2
+    assert "onnxruntime-cuda is tried next: tensorrt 11.4.0.106: expected its proof" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "openvino"])
+def test_an_engine_that_is_asked_for_and_fails_its_proof_is_never_replaced(name, gpu, network):
+    with pytest.raises(EngineError, match="expected its proof"):
+        open_engine(network, name, inputs=INPUTS, prove=refuse)
+
+
 def test_half_precision_is_taken_on_a_gpu_where_the_package_has_it(gpu, network):
     both = {"float32": network["float32"], "float16": network["float32"]}
     assert open_engine(both, inputs=INPUTS).engine.precision == "float16"

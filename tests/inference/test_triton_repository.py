@@ -1,5 +1,6 @@
 """A model repository holds what the package holds, one version a network, and is never seen half-written."""
 
+import os
 from dataclasses import replace
 from hashlib import sha256
 
@@ -178,6 +179,24 @@ def test_a_repository_that_is_a_mounted_disk_of_its_own(package, small_disk):
     with pytest.raises(OutputError, match="space"):
         write_repository(small_disk, package)
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_repository_beside_which_nothing_can_be_written(repository, package, monkeypatch):
+    """As a folder of the user's own in one of the administrator's; tests run as root, to whom all is allowed."""
+    repository.mkdir(parents=True)
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != repository.parent.resolve() and allowed(path, mode))
+    seen = []
+    write = triton_repository._write_version
+
+    def look(version, network, data):
+        write(version, network, data)
+        seen.append(list(repository.parent.iterdir()))
+
+    monkeypatch.setattr(triton_repository, "_write_version", look)
+    write_repository(repository, package)
+    assert seen == [[repository]]
+    assert files_in(repository) == {"hippocampus/1/model.onnx", "hippocampus/1/scnas.json", "hippocampus/config.pbtxt"}
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../a", ".hidden", "liver tumour", 'a"b', "ä"])

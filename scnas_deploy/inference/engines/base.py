@@ -29,6 +29,14 @@ class Engine(Protocol):
         """
 
 
+@runtime_checkable
+class Kept(Protocol):
+    """An engine that was built, and whose build is kept for the next time."""
+
+    def forget(self) -> None:
+        """Remove what is kept, so that it is built again."""
+
+
 def described(engine: Engine) -> str:
     """An engine's name, with its precision where that is not float32."""
     return engine.name if engine.precision == "float32" else f"{engine.name}, {engine.precision}"

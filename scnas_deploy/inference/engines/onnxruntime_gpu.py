@@ -6,17 +6,19 @@ The latter is linked with its own major version of TensorRT, which need not be t
 import contextlib
 import ctypes
 import io
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 from scnas_deploy.errors import EngineError
 from scnas_deploy.extras import require
-from scnas_deploy.files import make_folder
+from scnas_deploy.files import sha256_of
 from scnas_deploy.inference.engines.hardware import Provider, provider_library
 from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.inputs import InputRange, ShapeBCXYZ
 from scnas_deploy.inference.manifest import INPUT, Precision
-from scnas_deploy.inference.tensorrt.cache import user_cache
+from scnas_deploy.inference.tensorrt.cache import make_private_folder, user_cache
 
 _CUDA: Final = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"})
 """cuDNN's heuristic takes no trial runs for each new shape; TF32 would leave the limits of float32."""
@@ -67,13 +69,24 @@ class OnnxRuntimeTensorRtEngine(OnnxRuntimeEngine):
 
     def __init__(self, model: bytes, *, precision: Precision = "float32", inputs: InputRange) -> None:
         with _loading("tensorrt", self.kind):
-            super().__init__(model, precision=precision, providers=[_tensorrt(precision, inputs), _CUDA])
+            self._folder = user_cache() / "onnxruntime-tensorrt" / sha256_of(model)
+            make_private_folder(self._folder)
+            super().__init__(model, precision=precision, providers=[_tensorrt(self._folder, precision, inputs), _CUDA])
         self.preferred_batch = inputs.usual[0]
 
+    def forget(self) -> None:
+        """Remove what the provider keeps of the network."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-def _tensorrt(precision: Precision, inputs: InputRange) -> tuple[str, dict[str, str]]:
-    folder = user_cache() / "onnxruntime-tensorrt"
-    make_folder(folder)
+
+def _tensorrt(folder: Path, precision: Precision, inputs: InputRange) -> tuple[str, dict[str, str]]:
+    """The provider and its options.
+
+    Args:
+        folder: This network's alone: the provider's file names tell networks apart by their graph, not by weights.
+        precision: Of the network.
+        inputs: The batches it will be asked.
+    """
 
     def shape(sizes: ShapeBCXYZ) -> str:
         return f"{INPUT}:{'x'.join(map(str, sizes))}"

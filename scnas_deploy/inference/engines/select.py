@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from scnas_deploy.errors import ConfigError, EngineError, MissingExtraError
-from scnas_deploy.inference.engines.base import Engine
+from scnas_deploy.inference.engines.base import Engine, Kept
 from scnas_deploy.inference.engines.hardware import has_gpu, has_provider
 from scnas_deploy.inference.engines.onnxruntime import OnnxRuntimeEngine
 from scnas_deploy.inference.engines.openvino import OpenVinoEngine
@@ -105,12 +105,18 @@ _KINDS: dict[str, EngineKind] = {
 ENGINE_NAMES = ("auto", *_KINDS)
 
 
+Proof = Callable[[Engine], int]
+"""Raises EngineError for an engine that must not be used; returns how many patches a call it takes best."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedEngine:
     """An engine and why it was taken."""
 
     engine: Engine
     reason: str
+    batch: int
+    """Patches of a call, as the proof has found them best."""
 
 
 def open_engine(
@@ -120,27 +126,29 @@ def open_engine(
     precision: str = "auto",
     num_threads: int | None = None,
     inputs: InputRange | None = None,
+    prove: Proof = lambda _: 1,
 ) -> OpenedEngine:
     """Open an engine for a network.
 
     Args:
         models: The network's ONNX file in each precision that there is.
         name: One of :data:`ENGINE_NAMES`, or a Triton server's address. Under 'auto' the fastest that runs the
-            precision is tried first, and one that cannot be opened gives way to the next with a warning; one that is
-            asked for by name never does.
+            precision is tried first, and one that cannot be opened or fails the proof gives way to the next with a
+            warning; one that is asked for by name never does.
         precision: One of the models' precisions, or 'auto': half on a GPU where there is such a model, else float32.
         num_threads: Threads of one call on this machine's CPU; None lets the engine choose.
         inputs: The batches it will be asked. Without it there is no engine that has to be built for them.
+        prove: Called with the opened engine; what is kept of one that fails is removed.
 
     Raises:
         ConfigError: If there is no engine of that name, or it or the package lacks the precision.
         MissingExtraError: If it, or under 'auto' any engine, is not installed.
-        EngineError: If it cannot load the model, or the server does not serve it.
+        EngineError: If it cannot load the model or fails the proof, or the server does not serve it.
     """
     if is_triton_address(name):
         served = TritonEngine(name, models, precision=precision)
-        return OpenedEngine(served, served.reason)
-    asked = _Request(models, precision, num_threads, inputs)
+        return OpenedEngine(served, served.reason, prove(served))
+    asked = _Request(models, precision, num_threads, inputs, prove)
     if name not in ENGINE_NAMES:
         raise ConfigError(
             "--engine",
@@ -149,7 +157,7 @@ def open_engine(
             remedy="Choose one of these",
         )
     if name != "auto":
-        return OpenedEngine(_open(name, asked), "asked for")
+        return _open_proven(name, asked, "asked for")
     return _first_that_opens(asked)
 
 
@@ -177,6 +185,7 @@ class _Request:
     precision: str
     num_threads: int | None
     inputs: InputRange | None
+    prove: Proof
 
 
 def _first_that_opens(asked: _Request) -> OpenedEngine:
@@ -184,17 +193,25 @@ def _first_that_opens(asked: _Request) -> OpenedEngine:
     names = installed_engines(asked.precision, built=built) or installed_engines(built=built)
     failed: list[str] = []
     for number, name in enumerate(names):
+        after = f"; {' and '.join(failed)} could not be used" if failed else ""
         try:
-            engine = _open(name, asked)
+            return _open_proven(name, asked, f"the fastest of those that run here ({', '.join(names)}){after}")
         except (EngineError, MissingExtraError) as error:
             if number + 1 == len(names):
                 raise
             _log.warning("The engine %s cannot be used, %s is tried next: %s", name, names[number + 1], error)
             failed.append(name)
-        else:
-            after = f"; {' and '.join(failed)} could not be used" if failed else ""
-            return OpenedEngine(engine, f"the fastest of those that run here ({', '.join(names)}){after}")
     raise MissingExtraError("openvino", "cpu", "inference")
+
+
+def _open_proven(name: str, asked: _Request, reason: str) -> OpenedEngine:
+    engine = _open(name, asked)
+    try:
+        return OpenedEngine(engine, reason, asked.prove(engine))
+    except EngineError:
+        if isinstance(engine, Kept):
+            engine.forget()
+        raise
 
 
 def _open(name: str, asked: _Request) -> Engine:

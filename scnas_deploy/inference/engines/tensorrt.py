@@ -5,7 +5,7 @@ Legend: B patches, K classes, X Y Z voxels.
 
 import logging
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -30,6 +30,7 @@ class TensorRtEngine:
         loaded: The engine in the GPU's memory.
         inputs: The shapes it was built for.
         precision: Of the ONNX file it was built from.
+        forget: Removes what is kept of it for the next time.
 
     Raises:
         EngineError: If the GPU has not enough memory.
@@ -37,9 +38,17 @@ class TensorRtEngine:
 
     device = "CUDA"
 
-    def __init__(self, loaded: LoadedEngine, inputs: InputRange, *, precision: Precision) -> None:
+    def __init__(
+        self,
+        loaded: LoadedEngine,
+        inputs: InputRange,
+        *,
+        precision: Precision,
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = f"tensorrt {loaded.library.trt.__version__}"
         self.precision = precision
+        self.forget = forget
         self.preferred_batch = inputs.usual[0]
         self._inputs = inputs
         lanes = [Lane(loaded)]
@@ -96,7 +105,7 @@ def open_tensorrt(
     library, gpu, cache = Library(), current_gpu(), cache or user_engines()
     key = make_key(model, precision, library.trt.__version__, gpu, inputs)
     loaded = _kept(library, cache, key) or _built(library, cache, key, model, inputs)
-    return TensorRtEngine(loaded, inputs, precision=precision)
+    return TensorRtEngine(loaded, inputs, precision=precision, forget=lambda: cache.drop(key))
 
 
 def _kept(library: Library, cache: EngineCache, key: EngineKey) -> LoadedEngine | None:

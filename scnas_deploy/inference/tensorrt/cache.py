@@ -86,12 +86,15 @@ class EngineCache:
         Raises:
             EngineError: If the file is damaged, or is not what its name says.
         """
-        keys = [key, key.for_all_gpus()] if key.capability >= _AMPERE else [key]
-        for candidate in keys:
-            path = self.folder / candidate.file_name
-            if path.is_file():
-                return read_engine(path, candidate)
-        return None
+        place = self._place(key)
+        return None if place is None else read_engine(*place)
+
+    def drop(self, key: EngineKey) -> None:
+        """Remove the engine that would be found for a key, if there is one and that is allowed."""
+        place = self._place(key)
+        if place is not None:
+            with suppress(OSError):
+                place[0].unlink()
 
     def keep(self, key: EngineKey, plan: bytes) -> Path:
         """Write an engine's file, whole or not at all.
@@ -99,7 +102,7 @@ class EngineCache:
         Raises:
             OutputError: If the folder cannot be written.
         """
-        self._make()
+        make_private_folder(self.folder)
         header = EngineHeader(key=key, digest=sha256_of(plan)).model_dump_json(by_alias=True).encode()
         path = self.folder / key.file_name
         with atomic_path(path) as temporary:
@@ -118,19 +121,30 @@ class EngineCache:
         Raises:
             OutputError: If the folder cannot be written.
         """
-        self._make()
+        make_private_folder(self.folder)
         with atomic_path(self._timings(key)) as temporary:
             temporary.write_bytes(timings)
+
+    def _place(self, key: EngineKey) -> tuple[Path, EngineKey] | None:
+        """The file that serves a key, and the key it was built for."""
+        keys = [key, key.for_all_gpus()] if key.capability >= _AMPERE else [key]
+        places = ((self.folder / candidate.file_name, candidate) for candidate in keys)
+        return next((place for place in places if place[0].is_file()), None)
 
     def _timings(self, key: EngineKey) -> Path:
         machine = sha256_of(f"{key.tensorrt} {key.gpu} {key.capability}".encode())[:32]
         return self.folder / f"{machine}.timings"
 
-    def _make(self) -> None:
-        """Make the folder, for its owner alone."""
-        if not self.folder.is_dir():
-            make_folder(self.folder)
-            self.folder.chmod(0o700)
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder, where there is none, for its owner alone: who can write into it can have anything run.
+
+    Raises:
+        OutputError: If that is not allowed there.
+    """
+    if not path.is_dir():
+        make_folder(path)
+        path.chmod(0o700)
 
 
 def user_cache() -> Path:

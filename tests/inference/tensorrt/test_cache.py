@@ -129,3 +129,13 @@ def test_the_users_cache_is_where_the_variable_says(monkeypatch):
     assert user_engines().folder == Path("/somewhere/tensorrt")
     monkeypatch.delenv("SCNAS_CACHE")
     assert user_engines().folder.parts[-2:] == ("scnas", "tensorrt")
+
+
+def test_the_engine_that_is_dropped_is_the_one_that_would_be_found(cache):
+    cache.keep(key().for_all_gpus(), b"for many")
+    cache.keep(key(), PLAN)
+    cache.drop(key())
+    assert cache.find(key()) == b"for many"
+    cache.drop(key())
+    assert cache.find(key()) is None
+    cache.drop(key())
