@@ -27,7 +27,7 @@ class MirroringEngine:
     def run(self, patches_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
         """Answer the mean over the mirror images, of which one is held beside the sum at a time."""
         unturned, *flips = self._flips
-        total: LogitsBKXYZ = self._run_flipped(patches_BCXYZ, unturned)
+        total: LogitsBKXYZ = np.array(self._run_flipped(patches_BCXYZ, unturned))  # an engine's own may be read-only
         for flip in flips:
             total += self._run_flipped(patches_BCXYZ, flip)
         total /= np.float32(len(self._flips))

@@ -37,6 +37,16 @@ def test_one_answer_is_held_beside_the_sum_and_one_turned_patch():
     assert peak_bytes(lambda: MirroringEngine(engine, (0, 1, 2)).run(patches)) < 1.1 * (4 + 4 + 2) / 2 * patches.nbytes
 
 
+def test_an_engines_answer_is_not_written_over():
+    """It may be read-only, or the buffer of the next answer."""
+    answer = np.ones((1, 2, 4, 4, 4), np.float32)
+    answer.flags.writeable = False
+    engine = EngineFake(constant_logits(0, 1))
+    engine.run = lambda patches: answer
+    logits = MirroringEngine(engine, (0, 1, 2)).run(np.zeros((1, 1, 4, 4, 4), np.float32))
+    np.testing.assert_array_equal(logits, answer)
+
+
 def test_a_forecast_counts_what_a_mirrored_call_holds(phantom_plan):
     plain = Predictor(EngineFake(constant_logits(0, 1, 2)), phantom_plan, batch=2)
     mirrored = plain.on(MirroringEngine(plain.engine, (0, 1, 2)))
