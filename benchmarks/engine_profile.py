@@ -24,6 +24,7 @@ import torch
 from benchmarks.kind_table import Summary, dense_lines, dense_share, kind_lines, part_of_time, summarise
 from benchmarks.node_times import PROFILES
 from benchmarks.onnx_layers import Kind, layers_of
+from benchmarks.sliding_window import SHIPPED
 from benchmarks.streams import many_over_one
 from scnas_deploy.export.onnx import export_onnx
 from scnas_deploy.inference.latency import noise_patch
@@ -34,7 +35,6 @@ from scnas_deploy.networks.builder import build
 from scnas_deploy.networks.genotype import Architecture, PlainConvUNetArchitecture, load_genotype
 from scnas_deploy.types import Shape3
 
-ROOT = Path(__file__).parents[1]
 LONGEST = 8
 """Sorts of dense layers that are listed."""
 
@@ -48,7 +48,7 @@ class Network:
 
 
 def shipped() -> Network:
-    package = open_package(ROOT / "scnas_deploy" / "shipped" / "hippocampus.scnas")
+    package = open_package(SHIPPED)
     return Network(model=package.model, patch_size=package.plan.patch_size)
 
 
