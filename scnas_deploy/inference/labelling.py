@@ -75,7 +75,7 @@ def label_study(
     if how.announce is not None:
         how.announce(said)
     memory = PeakMemory()
-    with _probabilities(how.probabilities, back, plan.num_classes) as probabilities_KXYZ:
+    with _probabilities(how.probabilities, back, plan.num_classes, said.sweep.axis) as probabilities_KXYZ:
         image_CXYZ = prepare_along(volume, plan, back)
         occupancy = Occupancy(volume, back) if plan.crop == "nonzero" else None
         labels_XYZ = predictor.predict(
@@ -90,16 +90,22 @@ def label_study(
 
 
 @contextmanager
-def _probabilities(target: Path | None, back: WayBack, num_classes: int) -> Iterator[np.ndarray | None]:
+def _probabilities(
+    target: Path | None, back: WayBack, num_classes: int, swept_axis: int
+) -> Iterator[np.ndarray | None]:
     """An array for the probabilities on the prepared grid, that lie on the study's own grid in the end.
 
-    The disk's space for both is taken before anything is computed.
+    The disk's space for both is taken before anything is computed. On the prepared grid planes across the swept axis
+    lie together, so that only the pages of those which are being written are in memory.
     """
     if target is None:
         yield None
         return
     with atomic_path(target) as temporary, TemporaryDirectory(prefix=".scnas-", dir=target.parent) as folder:
-        prepared_KXYZ = mapped_array(Path(folder) / "prepared.npy", (num_classes, *back.prepared.shape))
+        shape = back.prepared.shape
+        planes_first = shape[swept_axis], *shape[:swept_axis], *shape[swept_axis + 1 :]
+        prepared = mapped_array(Path(folder) / "prepared.npy", (num_classes, *planes_first))
+        prepared_KXYZ = np.moveaxis(prepared, 1, swept_axis + 1)
         restored_KXYZ = mapped_array(temporary, (num_classes, *back.study_shape))
         yield prepared_KXYZ
         back.restore_probabilities(prepared_KXYZ, restored_KXYZ)

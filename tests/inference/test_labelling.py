@@ -83,15 +83,22 @@ def test_what_it_takes_is_said_before_the_first_patch():
 
 
 IN_A_FRESH_PROCESS = """
+import sys
+from pathlib import Path
 from tests.inference.test_labelling import label, study
-labelled, _ = label(study((300, 260, 240)))
+shape = tuple(map(int, sys.argv[1].split(",")))
+labelled, _ = label(study(shape), probabilities=Path(sys.argv[2]) if sys.argv[2:] else None)
 print(labelled.forecast.peak, labelled.taken_bytes)
 """
 
 
-def test_what_was_said_is_about_what_it_took():
+@pytest.mark.parametrize("probabilities", [False, True])
+@pytest.mark.parametrize("shape", [(300, 260, 240), (240, 260, 300)], ids=["long in X", "long in Z"])
+def test_what_was_said_is_about_what_it_took(shape, probabilities, tmp_path):
     """In a process that holds no freed memory from before; benchmarks/large_volume.py does it at full size."""
-    ended = subprocess.run([sys.executable, "-c", IN_A_FRESH_PROCESS], capture_output=True, text=True, check=True)
+    arguments = [",".join(map(str, shape)), *([str(tmp_path / "probabilities.npy")] if probabilities else [])]
+    command = [sys.executable, "-c", IN_A_FRESH_PROCESS, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
     said, taken = map(int, ended.stdout.split())
     assert 0.75 * said < taken < 1.1 * said
 
