@@ -36,7 +36,10 @@ def export(
     ] = False,
     install: Annotated[bool, typer.Option(help="Put the package into the model folder.")] = True,
     triton: Annotated[
-        Path | None, typer.Option("--triton", help="Model repository of a Triton server to put the network into.")
+        Path | None,
+        typer.Option(
+            "--triton", help="Model repository of a Triton server to put the network into; with --trt, the engine."
+        ),
     ] = None,
     trt: Annotated[bool, typer.Option("--trt", help="Build TensorRT engines for this machine's GPU.")] = False,
     precision: Annotated[
@@ -56,7 +59,8 @@ def export(
 ) -> None:
     """Export a trained network to a package, proven against PyTorch on real patches."""
     served = TritonRequest(folder=triton, name=model_name, precision=precision) if triton is not None else None
-    tensorrt = tensorrt_request(trt, precision if trt or served is None else None, workspace, hardware_compatible)
+    asked = precision if trt or served is None else None
+    tensorrt = tensorrt_request(trt, asked, workspace, hardware_compatible, triton)
     if package is not None:
         _refuse_precisions(fp16=fp16, int8=int8)
         _refuse_of_a_run(
@@ -93,10 +97,9 @@ def export(
         models = options.model_folder()
         models.install(target, called)
         say(f"Installed as '{called}' in {models.path}. Next: scnas segment STUDY.nii.gz")
-    if served is not None:
-        write_triton(target, served)
-    if tensorrt is not None:
-        build_engines_here(target, tensorrt, gate_of(network, patches))
+    engines = () if tensorrt is None else build_engines_here(target, tensorrt, gate_of(network, patches))
+    if served is not None and (tensorrt is None or engines):
+        write_triton(target, served, engines)
 
 
 def _export_further(package: Path, served: TritonRequest | None, tensorrt: TensorRtRequest | None) -> None:
@@ -106,10 +109,9 @@ def _export_further(package: Path, served: TritonRequest | None, tensorrt: Tenso
         raise ConfigError(
             "PACKAGE", expected="--trt or --triton DIR with a package", found="nothing to make", remedy="Give one"
         )
+    engines = () if tensorrt is None else build_engines(package, tensorrt)
     if served is not None:
-        write_triton(package, served)
-    if tensorrt is not None:
-        build_engines(package, tensorrt)
+        write_triton(package, served, engines)
 
 
 def _refuse_precisions(*, fp16: bool, int8: bool) -> None:

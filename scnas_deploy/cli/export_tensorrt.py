@@ -1,6 +1,6 @@
 """scnas export --trt: TensorRT engines of a model package for this machine's GPU. Imports no PyTorch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ from scnas_deploy.cli import options
 from scnas_deploy.cli.console import progress, say, table
 
 if TYPE_CHECKING:
-    from scnas_deploy.inference.tensorrt.preparation import Gate
+    from scnas_deploy.inference.tensorrt.preparation import Gate, PreparedEngine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +20,8 @@ class TensorRtRequest:
     workspace: str | None = None
     """Most GPU memory of a layer, as it was written."""
     hardware_compatible: bool = False
+    triton: Path | None = None
+    """The model repository that the engine goes into besides."""
 
     def options(self) -> str:
         """The command's options that ask for the same again."""
@@ -28,11 +30,13 @@ class TensorRtRequest:
             given.append(f"--precision {self.precision}")
         if self.workspace is not None:
             given.append(f"--workspace {self.workspace}")
-        return " ".join([*given, *(["--hardware-compatible"] if self.hardware_compatible else [])])
+        if self.hardware_compatible:
+            given.append("--hardware-compatible")
+        return " ".join([*given, *([] if self.triton is None else [f"--triton {self.triton}"])])
 
 
 def tensorrt_request(
-    wanted: bool, precision: str | None, workspace: str | None, hardware_compatible: bool
+    wanted: bool, precision: str | None, workspace: str | None, hardware_compatible: bool, triton: Path | None
 ) -> TensorRtRequest | None:
     """The options' request; None where --trt is not among them.
 
@@ -44,7 +48,7 @@ def tensorrt_request(
     options.bytes_of(workspace, "--workspace")
     asked = TensorRtRequest(precision=precision, workspace=workspace, hardware_compatible=hardware_compatible)
     if wanted:
-        return asked
+        return replace(asked, triton=triton)
     if asked != TensorRtRequest():
         raise ConfigError(
             "scnas export",
@@ -55,7 +59,7 @@ def tensorrt_request(
     return None
 
 
-def build_engines(package: Path, request: TensorRtRequest, gate: "Gate | None" = None) -> None:
+def build_engines(package: Path, request: TensorRtRequest, gate: "Gate | None" = None) -> "tuple[PreparedEngine, ...]":
     """Build a package's engines on the machine that will run them; ``gate`` is what each must pass besides."""
     from scnas_deploy.errors import EngineError
     from scnas_deploy.extras import check_installed
@@ -92,9 +96,12 @@ def build_engines(package: Path, request: TensorRtRequest, gate: "Gate | None" =
     ]
     table(["precision", "seconds to build", "ms a patch", "in a batch (of)", "engine"], rows)
     say(f"Built by {made[0].name} for {made[0].gpu}; each has answered the package's canary.")
+    return tuple(made)
 
 
-def build_engines_here(package: Path, request: TensorRtRequest, gate: "Gate | None" = None) -> None:
+def build_engines_here(
+    package: Path, request: TensorRtRequest, gate: "Gate | None" = None
+) -> "tuple[PreparedEngine, ...]":
     """Build the engines of a package that was just exported; where that is not possible, say how to do it elsewhere."""
     from importlib.util import find_spec
 
@@ -105,7 +112,7 @@ def build_engines_here(package: Path, request: TensorRtRequest, gate: "Gate | No
         *(["TensorRT"] if find_spec("tensorrt") is None else []),
     ]
     if not lacking:
-        build_engines(package, request, gate)
-        return
+        return build_engines(package, request, gate)
     say(f"No TensorRT engine was built, for want of {' and '.join(lacking)}. The package is complete and checked.")
     say(f"Finish on the machine with the GPU, without PyTorch: scnas export {package.name} {request.options()}")
+    return ()

@@ -61,6 +61,8 @@ class ServedVersion(Frozen):
     """The package's."""
     onnx_digest: str
     """SHA-256 of the ONNX file that is served, or that the plan was built from."""
+    file_digest: str
+    """SHA-256 of the file that is served."""
     precision: Precision
     platform: Platform
     in_channels: int

@@ -16,7 +16,7 @@ from typing import Final
 from scnas_deploy.documents import read_document, to_json
 from scnas_deploy.errors import ConfigError
 from scnas_deploy.files import atomic_path, make_folder, sha256_of, write_text
-from scnas_deploy.inference.manifest import NAME_PATTERN
+from scnas_deploy.inference.manifest import NAME_PATTERN, Precision
 from scnas_deploy.inference.package import ModelPackage
 from scnas_deploy.inference.triton_config import MODEL_FILES, ServedVersion, Serving, config_text, with_versions
 from scnas_deploy.networks.genotype import whole_multiple
@@ -59,13 +59,14 @@ def write_repository(
     """
     name = package.manifest.name if serving.name is None else serving.name
     _check_name(name)
-    network = _served_version(package, serving, plan)
+    onnx = _network_of(package, serving.precision)
+    data = onnx if plan is None else plan
+    network = _served_version(package, serving.precision, onnx, data)
     model = folder / name
     earlier = _versions(model)
     newest = max(earlier, default=0)
-    if newest and earlier[newest].onnx_digest == network.onnx_digest and earlier[newest].platform == network.platform:
+    if newest and earlier[newest].file_digest == network.file_digest:
         return WrittenModel(name=name, version=newest, added=False)
-    data = package.models[serving.precision] if plan is None else plan
     if newest:
         _add_version(model, earlier | {newest + 1: network}, data)
     else:
@@ -86,21 +87,26 @@ def _check_name(name: str) -> None:
         )
 
 
-def _served_version(package: ModelPackage, serving: Serving, plan: bytes | None) -> ServedVersion:
-    onnx = package.models.get(serving.precision)
+def _network_of(package: ModelPackage, precision: Precision) -> bytes:
+    onnx = package.models.get(precision)
     if onnx is None:
         raise ConfigError(
             "--precision",
             expected=f"one of the package's, {', '.join(package.models)}",
-            found=repr(serving.precision),
+            found=repr(precision),
             remedy="Choose another, or export the package with it",
         )
+    return onnx
+
+
+def _served_version(package: ModelPackage, precision: Precision, onnx: bytes, data: bytes) -> ServedVersion:
     return ServedVersion(
         model_name=package.manifest.name,
         model_digest=package.digest,
         onnx_digest=sha256_of(onnx),
-        precision=serving.precision,
-        platform="onnxruntime_onnx" if plan is None else "tensorrt_plan",
+        file_digest=sha256_of(data),
+        precision=precision,
+        platform="onnxruntime_onnx" if data is onnx else "tensorrt_plan",
         in_channels=len(package.plan.channels),
         num_classes=package.plan.num_classes,
         patch_size=package.plan.patch_size,

@@ -3,6 +3,7 @@
 import copy
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -111,6 +112,21 @@ def test_each_precision_of_the_package_is_built(gpu, cache, in_all_precisions):
 def test_one_precision_may_be_chosen(gpu, cache, in_all_precisions):
     export(in_all_precisions.package, "--trt", "--precision", "float32")
     assert len(list(cache.folder.glob("*.engine"))) == 1
+
+
+def test_beside_a_repository_the_engine_goes_into_it(gpu, cache, in_all_precisions, tmp_path):
+    printed = export(in_all_precisions.package, "--trt", "--triton", tmp_path / "repository")
+    version = tmp_path / "repository" / "precisions" / "1"
+    (engine,) = (path for path in cache.folder.glob("*.engine") if b'"float32"' in path.read_bytes().splitlines()[0])
+    assert engine.read_bytes().endswith(b"\n" + (version / "model.plan").read_bytes())
+    assert "its server must have that, and tensorrt 11.4.0.106" in printed
+    assert "Wrote version 1 of model precisions" in printed
+
+
+def test_elsewhere_nothing_goes_into_the_repository_and_the_command_says_it_will(exported, capsys):
+    with fake_gpu(CudaFake(None)):
+        assert build_engines_here(exported.package, TensorRtRequest(triton=Path("models"))) == ()
+    assert capsys.readouterr().out.endswith("scnas export phantom.scnas --trt --triton models\n")
 
 
 def test_a_precision_that_the_package_lacks_is_refused(gpu, exported):

@@ -111,6 +111,14 @@ def test_a_plan_is_served_on_gpus_and_keeps_the_digest_of_its_onnx_file(reposito
     assert facts_of(repository)["scnas_onnx_sha256.1"] == sha256(package.model).hexdigest()
 
 
+def test_a_plan_built_anew_is_the_next_version(repository, package):
+    """After an update of TensorRT, or for another GPU: the network is the same, the one before cannot be loaded."""
+    plans = [b"a plan", b"a plan", b"a plan of another GPU"]
+    written = [write_repository(repository, package, plan=plan) for plan in plans]
+    assert [(each.version, each.added) for each in written] == [(1, True), (1, False), (2, True)]
+    assert (repository / "hippocampus" / "2" / "model.plan").read_bytes() == plans[2]
+
+
 def test_the_same_network_again_changes_nothing(repository, package):
     write_repository(repository, package)
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in repository.rglob("*")}

@@ -40,6 +40,8 @@ class PreparedEngine:
     """TensorRT and its version."""
     gpu: str
     precision: Precision
+    plan: bytes
+    """The engine as TensorRT reads it."""
     path: Path
     """Where it is kept."""
     build_seconds: float
@@ -115,6 +117,7 @@ def prepare_engine(
         name=engine.name,
         gpu=key.gpu,
         precision=precision,
+        plan=built.plan,
         path=path,
         build_seconds=seconds,
         single_ms=single_ms,
