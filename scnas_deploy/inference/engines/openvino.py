@@ -1,5 +1,6 @@
 """OpenVINO on the CPU."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class OpenVinoEngine:
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if num_threads is not None:
             config["INFERENCE_NUM_THREADS"] = num_threads
-        core = openvino.Core()
+        core = _core()
         try:
             network = core.read_model(model=model, weights=b"")
             self._input: Any = network.input(0).partial_shape
@@ -72,6 +73,17 @@ class OpenVinoEngine:
                 found=f"{shape}",
                 remedy="Export it again for such patches",
             )
+
+
+@cache
+def _core() -> Any:
+    """The process' one core, which is never given up.
+
+    Each core gives the thread that makes it an alternate stack for signals. Given up in another order than they were
+    made in, or by another thread, cores leave a thread with a stack that is no more, and the next signal that Python
+    handles there (SIGTERM, SIGCHLD) ends the process (OpenVINO 2026.4).
+    """
+    return require("openvino", extra="cpu", purpose="the OpenVINO engine").Core()
 
 
 def _engine_error(name: str, expected: str, error: Exception) -> EngineError:
