@@ -18,8 +18,8 @@ import numpy as np
 from scnas_deploy.errors import EngineError
 from scnas_deploy.extras import require
 
-SIZE: Final = 3072
-"""Rows and columns of the square factors: large enough for many cores, half a second at most on one."""
+SIZE: Final = 2048
+"""Rows and columns of the square factors: large enough for many cores; OpenVINO is slower with larger ones."""
 _SECONDS: Final = 0.4
 _THREADS: Final = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """What the libraries behind NumPy read when they are loaded, and never again."""
