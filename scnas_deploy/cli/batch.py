@@ -84,6 +84,7 @@ def batch(
     url = absolute_url(ledger or sqlite_url(folder / LEDGER))  # refuses what is none, before anything is begun
     package = options.model_folder().resolve(model).resolve()
     share = _threads(threads, workers, on_ray=ray is not None)
+    memory = _memory(max_memory, workers, on_ray=ray is not None)
     trust = options.trust(require_signature=require_signature)
     digest, labels = _prove(package, engine, precision, share, trust)
     settings = StudySettings(
@@ -95,7 +96,7 @@ def batch(
         trust=trust,
         mirror=mirror,
         force=force,
-        max_memory=_memory(max_memory, workers, on_ray=ray is not None),
+        max_memory=memory,
     )
     plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))

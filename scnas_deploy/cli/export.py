@@ -1,20 +1,15 @@
 """scnas export: a trained run becomes a model package, a package becomes what a server or a GPU takes."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from scnas_deploy.cli import options
-from scnas_deploy.cli.console import note, say, table
+from scnas_deploy.cli.console import say
 from scnas_deploy.cli.export_package import TritonRequest, write_triton
+from scnas_deploy.cli.export_run import RunRequest, write_package
 from scnas_deploy.cli.export_tensorrt import TensorRtRequest, build_engines, build_engines_here, tensorrt_request
-
-if TYPE_CHECKING:
-    from scnas_deploy.export.package import Description
-    from scnas_deploy.inference.manifest import Manifest, ParityRecord
-    from scnas_deploy.training.runs import RunFolder
 
 
 def export(
@@ -69,37 +64,15 @@ def export(
         _export_further(package, served, tensorrt)
         return
     _refuse_precision_left_out(precision, fp16=fp16, int8=int8)
-    options.require_training()
-    if int8:
-        _require_calibration()
-    _, dataset = options.open_project(project)
-    run = options.started_run(project, name or "train")
-    plan, genotype = run.network_plan(), run.genotype()
-    from scnas_deploy.export.package import ExportOptions, export_package
-    from scnas_deploy.export.proof import gate_of
-    from scnas_deploy.export.real_patches import RealImages
-    from scnas_deploy.files import check_writable
-    from scnas_deploy.inference.package import SUFFIX
-    from scnas_deploy.training.run import load_network
-
-    network = load_network(run.path, genotype, plan)
-    called = model_name or re.sub(r"[^a-z0-9]+", "-", plan.name.lower()).strip("-") or "model"
-    _check_name(called)
-    target = output or run.path / f"{called}{SUFFIX}"
-    check_writable(target)
-    note("Exporting to ONNX and comparing engines on real patches")
-    real = RealImages(run, dataset, project / ".scnas" / "cache")
-    wanted = ExportOptions(half=fp16, calibration=real.for_calibration() if int8 else (), weights=weights)
-    patches = real.for_parity()
-    manifest = export_package(network, genotype, plan, patches, _describe(run, called), target, wanted)
-    _print(manifest, target)
+    request = RunRequest(project=project, name=name, called=model_name, output=output, half=fp16, int8=int8)
+    made = write_package(request, weights=weights)
     if install:
         models = options.model_folder()
-        models.install(target, called)
-        say(f"Installed as '{called}' in {models.path}. Next: scnas segment STUDY.nii.gz")
-    engines = () if tensorrt is None else build_engines_here(target, tensorrt, gate_of(network, patches))
+        models.install(made.path, made.name)
+        say(f"Installed as '{made.name}' in {models.path}. Next: scnas segment STUDY.nii.gz")
+    engines = () if tensorrt is None else build_engines_here(made.path, tensorrt, made.gate)
     if served is not None and (tensorrt is None or engines):
-        write_triton(target, served, engines)
+        write_triton(made.path, served, engines)
 
 
 def _export_further(package: Path, served: TritonRequest | None, tensorrt: TensorRtRequest | None) -> None:
@@ -152,51 +125,3 @@ def _refuse_precision_left_out(asked: str | None, *, fp16: bool, int8: bool) -> 
             found=repr(asked),
             remedy="Add --fp16 for float16, --int8 for int8, or choose one of these",
         )
-
-
-def _require_calibration() -> None:
-    from scnas_deploy.extras import check_installed
-
-    check_installed("onnx", "nncf", extra="export", purpose="export in eight bits")
-    check_installed("onnxruntime", extra="cpu", purpose="calibrating eight bits")
-
-
-def _check_name(name: str) -> None:
-    from scnas_deploy.errors import ConfigError
-    from scnas_deploy.inference.manifest import NAME_PATTERN
-
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ConfigError(
-            "--as", expected="letters, digits and . _ -", found=repr(name), remedy="Choose a name that can be a file's"
-        )
-
-
-def _describe(run: "RunFolder", name: str) -> "Description":
-    from scnas_deploy.export.package import Description
-    from scnas_deploy.inference.manifest import MeasuredDice, TrainingRecord
-
-    record, evaluation = run.record(), run.evaluation()
-    measured = None
-    if evaluation is None:
-        note("No evaluation yet: the package will carry no Dice. Run scnas evaluate first to have it.")
-    else:
-        by_label = evaluation.mean_dice()
-        measured = MeasuredDice(num_cases=len(evaluation.cases), fold=record.fold, by_label=by_label)
-    training = TrainingRecord(preset=record.preset, fold=record.fold, seed=record.config["seed"])
-    return Description(name=name, measured_dice=measured, training=training)
-
-
-def _print(manifest: "Manifest", target: Path) -> None:
-    rows = [
-        [record.engine, artefact.precision, *_figures(record)]
-        for artefact in manifest.artefacts
-        for record in artefact.parity
-    ]
-    columns = ["engine against PyTorch", "precision", "largest logit error", "label agreement", "Dice", "Dice lost"]
-    table(columns, rows)
-    say(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
-
-
-def _figures(record: "ParityRecord") -> list[str]:
-    lost = "-" if record.dice_loss is None else f"{record.dice_loss:.4f}"
-    return [f"{record.max_abs_error:.2e}", f"{record.label_agreement:.6f}", f"{record.label_dice:.6f}", lost]
