@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,6 +40,9 @@ from scnas_deploy.training.folds import fold_split
 
 SHIPPED, EIGHT_BITS = "ours, shipped", "ours, shipped, int8"
 PEER, SAME = "nnU-Net", "ours, nnU-Net's net"
+AT_A_TIME = 2
+"""Our studies under way, which share one engine."""
+
 MODEL = "hippocampus"
 PROJECT = "runs/hippocampus"
 PACKAGE = Path(PROJECT, "nnunet.scnas")
@@ -90,12 +94,13 @@ def parse() -> argparse.Namespace:
 
 
 def our_segmenter(model: Path | str, num_threads: int, *, precision: str = "float32") -> Segmenter:
-    """Our predictor with a package or an installed model."""
+    """Our predictor with a package or an installed model; a study is read or written while another is computed."""
     loaded = load_model(model, precision=precision, num_threads=num_threads)
 
     def segment(studies: Sequence[Path], folder: Path) -> None:
-        for study in studies:
-            loaded.segment(load_volume(study)).save(folder / study.name)
+        with ThreadPoolExecutor(AT_A_TIME) as threads:
+            for _ in threads.map(lambda study: loaded.segment(load_volume(study)).save(folder / study.name), studies):
+                pass
 
     return segment
 

@@ -13,6 +13,7 @@ Decisions, with the NIfTI-1 standard's words for them:
 
 import gzip
 import logging
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,16 +133,27 @@ def _check_readable(path: Path) -> None:
 @contextmanager
 def _collected_repairs() -> Iterator[list[str]]:
     """Collect what nibabel repairs in a header, which it would otherwise write to standard error."""
-    repairs: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: repairs.append(record.getMessage())  # type: ignore[method-assign]
-    logger = nib.imageglobals.logger
-    handlers, propagate = logger.handlers, logger.propagate
-    logger.handlers, logger.propagate = [handler], False
+    logger, repairs = nib.imageglobals.logger, _Repairs()
+    logger.addFilter(repairs)
     try:
-        yield repairs
+        yield repairs.found
     finally:
-        logger.handlers, logger.propagate = handlers, propagate
+        logger.removeFilter(repairs)
+
+
+class _Repairs(logging.Filter):
+    """Takes what the thread that has made it would log; others read files meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if threading.get_ident() != self._thread:
+            return True
+        self.found.append(record.getMessage())
+        return False
 
 
 def _open(path: Path) -> Any:

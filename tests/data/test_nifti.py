@@ -2,6 +2,7 @@ import errno
 import gzip
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -19,6 +20,7 @@ from tests.data.drawing import ORIENTATIONS, assert_explains_itself, nifti_image
 SHAPE = (5, 6, 7)
 AFFINE = oblique_affine((0.7, 1.2, 2.5))
 QUATERNION_B = 256
+QFORM_CODE = 252
 SCL_SLOPE = 112
 SROW_X = 280
 
@@ -233,6 +235,20 @@ def test_a_broken_quaternion_beside_a_good_sform_is_not_used(tmp_path, plain):
     np.testing.assert_allclose(volume.affine_ras, AFFINE, atol=1e-5)
     save_labels(tmp_path / "labels.nii", np.zeros(SHAPE, np.uint8), volume)
     np.testing.assert_allclose(nib.load(tmp_path / "labels.nii").affine, AFFINE, atol=1e-5)
+
+
+def test_each_of_several_readers_is_told_the_repairs_of_its_own_file(tmp_path, plain, capfd):
+    sound, broken = tmp_path / "sound.nii", tmp_path / "broken.nii"
+    sound.write_bytes(plain.to_bytes())
+    broken.write_bytes(patched(plain, **{f"at_{QFORM_CODE}": ("<h", 77)}))
+    paths = [sound, broken] * 100
+    with ThreadPoolExecutor(4) as threads:
+        volumes = list(threads.map(load_nifti, paths))
+    for path, volume in zip(paths, volumes, strict=True):
+        assert len(volume.notes) == (path == broken)
+        assert all("repaired" in note for note in volume.notes)
+    assert not nib.imageglobals.logger.filters
+    assert not capfd.readouterr().err
 
 
 def test_a_broken_quaternion_alone_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """A model answers as its network did, and refuses what it was not made for."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,16 @@ def test_the_mask_does_not_depend_on_how_the_study_is_stored(model, study, resul
     other = Volume(data=study.data[:, :, ::-1].transpose(0, 3, 2, 1), affine_ras=turned)
     labels = model.segment(other).labels_XYZ
     np.testing.assert_array_equal(labels.transpose(2, 1, 0)[:, ::-1], result.labels_XYZ)
+
+
+def test_studies_segmented_at_once_get_the_masks_they_get_alone(model, phantom_dataset):
+    studies = [load_case(phantom_dataset, case)[0] for case in phantom_dataset.cases[:4]]
+    alone = [model.segment(study).labels_XYZ for study in studies]
+    with ThreadPoolExecutor(4) as threads:
+        at_once = list(threads.map(model.segment, studies * 3))
+    assert not all(np.array_equal(alone[0], labels) for labels in alone[1:])
+    for labels, result in zip(alone * 3, at_once, strict=True):
+        np.testing.assert_array_equal(result.labels_XYZ, labels)
 
 
 def test_the_engine_asked_for_is_the_one_used(exported):
