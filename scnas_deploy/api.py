@@ -13,11 +13,13 @@ from scnas_deploy.inference.trust import Trust, user_trust
 
 
 def load_volume(path: Path | str | Sequence[Path | str]) -> Volume:
-    """Read a study: a NIfTI file, or one file a channel on one grid.
+    """Read a study: a NIfTI file, one file a channel on one grid, or DICOM files, a folder or zip of one series.
 
     Raises:
         FormatError: If a file is missing or unreadable, or the files do not share one grid.
-        GeometryError: If a file contradicts itself about the patient's orientation.
+        GeometryError: If a file contradicts itself about the patient's orientation; its VerdictError, with
+            ``verdicts``, if the DICOM planes form no regular grid.
+        ChoiceError: If there is no DICOM series of images, or more than one.
     """
     paths = [path] if isinstance(path, Path | str) else path
     return load_study([Path(each) for each in paths])

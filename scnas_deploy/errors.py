@@ -7,6 +7,7 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     ├── DataError (ValueError)              exit status 3: the input is wrong
     │   ├── FormatError                       not readable as what it should be
     │   ├── GeometryError                     shapes, affines or grids that cannot be used
+    │   ├── ChoiceError                       no series of a study, or several, for a channel
     │   ├── FingerprintError                  readable, but outside what the model was made for
     │   └── PackageError                      a model package that must not be trusted
     ├── ArchitectureError (ValueError)      a genotype that describes no network
@@ -77,6 +78,10 @@ class FormatError(DataError):
 
 class GeometryError(DataError):
     """Shapes, affines or grids that cannot be used, or not together."""
+
+
+class ChoiceError(DataError):
+    """A study of which no series, or more than one, could serve a channel, or whose series do not belong together."""
 
 
 class FingerprintError(DataError):

@@ -33,6 +33,11 @@ class ChannelSettings(Frozen):
 
     name: str
     normalisation: Literal["zscore", "ct"]
+    select: dict[str, str] = Field(default_factory=dict)
+    """DICOM keyword -> regular expression that a series' value must match to serve the channel."""
+
+
+_CHANNELS_COMMENT = 'normalisation: "zscore", or "ct" for calibrated units; select: what a DICOM series must say.'
 
 
 class PlanSettings(Frozen):
@@ -114,7 +119,7 @@ def save_project(folder: Path, project: Project) -> None:
     document.add("dataset", tomlkit.item(str(project.dataset)))
     document.add("exclude", tomlkit.item(list(project.exclude)))
     document.add("labels", _entries(project.labels, 'Mask values; code = ["78961009", "SCT", "Spleen"] adds a term.'))
-    document.add("channels", _entries(project.channels, 'normalisation: "zscore", or "ct" for calibrated units.'))
+    document.add("channels", _entries(project.channels, _CHANNELS_COMMENT))
     document.add("plan", _settings(project.plan, "Overrides: spacing_mm, patch_size, mirror_axes, crop, memory_gib."))
     document.add("search", _settings(project.search, 'preset: "auto", "paper" (GPU), "fast" or "cpu".'))
     document.add("train", _settings(project.train, 'preset: "auto", "paper" (GPU), "fast" or "cpu"; fold 0 to 4.'))

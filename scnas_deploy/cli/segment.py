@@ -1,6 +1,7 @@
 """scnas segment: a study becomes a mask. Imports no PyTorch."""
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +9,18 @@ import typer
 
 from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, progress, say, say_json, table
+from scnas_deploy.cli.explain import explain_series
 
 WORTH_SAYING_BYTES = 1e9
+
+
+class Allowed(StrEnum):
+    """Corrections of planes that form no regular grid."""
+
+    GAPS = "resample-gaps"
+    TILT = "shear-tilt"
+    MOSAIC = "split-mosaic"
+
 
 if TYPE_CHECKING:
     from scnas_deploy.inference.capacity import Forecast
@@ -17,7 +28,12 @@ if TYPE_CHECKING:
 
 
 def segment(
-    study: Annotated[list[Path], typer.Argument(help="NIfTI file; several files for several channels, in order.")],
+    study: Annotated[
+        list[Path],
+        typer.Argument(
+            help="NIfTI file, several of them for several channels in order; or a DICOM folder, zip or files."
+        ),
+    ],
     model: Annotated[
         str | None, typer.Option("-m", "--model", help="Installed model or package; left out, the default.")
     ] = None,
@@ -34,10 +50,22 @@ def segment(
         typer.Option("--probabilities", help="Where to write every class' probability too (.npy, float16)."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Segment even what the model was not made for.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="List every DICOM series with why it is taken or left, and stop.")
+    ] = False,
+    series: Annotated[
+        list[str] | None,
+        typer.Option("--series", help="DICOM series to take, by UID or number of --explain; one for each channel."),
+    ] = None,
+    allow: Annotated[
+        list[Allowed] | None,
+        typer.Option("--allow", help="Correct DICOM planes that form no regular grid; repeatable."),
+    ] = None,
     require_signature: options.RequireSignatureOption = False,
     json: options.JsonOption = False,
 ) -> None:
     """Segment a study and print each structure's volume."""
+    from scnas_deploy.data.dicom.choice import SeriesChoice
     from scnas_deploy.data.study import load_study
     from scnas_deploy.files import check_writable
     from scnas_deploy.inference.engines.base import described
@@ -45,20 +73,24 @@ def segment(
     from scnas_deploy.inference.segmentation import check_result_name
 
     started = time.monotonic()
+    path, trust = options.model_folder().resolve(model), options.trust(require_signature=require_signature)
+    how = SeriesChoice(named=tuple(series or ()), allow=tuple(each.value for each in allow or ()), force=force)
+    if explain:
+        explain_series(study, path, how, as_json=json)
+        return
     target = output or Path(f"{_stem(study[0])}_seg.nii.gz")
     check_result_name(target)
     check_writable(target)
     _keep_the_study(study, target)
     _check_probabilities(probabilities)
-    volume = load_study(study)
+    loaded = load_model(path, engine=engine, precision=precision, num_threads=threads, trust=trust)
+    volume = load_study(study, loaded.package.plan, how)
     for text in volume.notes:
         note(f"note: {text}")
-    path, trust = options.model_folder().resolve(model), options.trust(require_signature=require_signature)
-    loaded = load_model(path, engine=engine, precision=precision, num_threads=threads, trust=trust)
     name = loaded.package.manifest.name
     note(f"Model '{name}', {loaded.verdict}, on {described(loaded.engine)}: {loaded.engine_reason}.")
     with progress("Segmenting") as report:
-        how = SegmentOptions(
+        wanted = SegmentOptions(
             force=force,
             mirror=mirror,
             max_memory=options.bytes_of(max_memory),
@@ -66,7 +98,7 @@ def segment(
             progress=report,
             announce=_announce,
         )
-        result = loaded.segment(volume, how)
+        result = loaded.segment(volume, wanted)
     for text in result.outside_limits:
         note(f"warning: {text}; segmented because of --force, check the result.")
     result.save(target)
@@ -119,6 +151,7 @@ def _print(result: "Segmentation", signer: str | None, target: Path, seconds: fl
                 "seconds": round(seconds, 3),
                 "memory_bytes": {"said": memory.said, "taken": memory.taken} if memory else None,
                 "outside_limits": list(result.outside_limits),
+                "corrections": list(result.study.dicom.corrections) if result.study.dicom else [],
             }
         )
         return

@@ -16,15 +16,22 @@ def violations(volume: Volume, plan: Plan) -> tuple[str, ...]:
         volume: The study; its channels have been checked.
         plan: The plan with the limits.
     """
-    ras, _ = to_ras(volume)
-    spacing = ras.spacing_mm
-    x, y, z = (n * mm for n, mm in zip(ras.shape, spacing, strict=True))
     found = [] if volume.orientation_known else ["the file does not say which way the patient lies"]
-    found += _outside("voxel spacing", spacing, plan.limits.spacing_mm)
-    found += _outside("field of view", (x, y, z), plan.limits.extent_mm)
+    found += geometry_violations(volume, plan)
     for channel, data, allowed in zip(plan.channels, volume.data, plan.limits.intensity, strict=True):
         found += _intensity(channel.name, data, allowed)
     return tuple(found)
+
+
+def geometry_violations(volume: Volume, plan: Plan) -> tuple[str, ...]:
+    """Say in what a study's grid leaves the plan's limits, whatever its voxels are."""
+    ras, _ = to_ras(volume)
+    spacing = ras.spacing_mm
+    x, y, z = (n * mm for n, mm in zip(ras.shape, spacing, strict=True))
+    return (
+        *_outside("voxel spacing", spacing, plan.limits.spacing_mm),
+        *_outside("field of view", (x, y, z), plan.limits.extent_mm),
+    )
 
 
 def _outside(what: str, values: Spacing, allowed: tuple[Range, Range, Range]) -> list[str]:

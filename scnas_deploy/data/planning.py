@@ -14,6 +14,7 @@ from scnas_deploy.data.plan import (
     Normalisation,
     Plan,
     Range,
+    SeriesRule,
     ZScore,
 )
 from scnas_deploy.errors import ConfigError
@@ -52,6 +53,14 @@ _SPELLED_OUT = re.compile("left|right", re.IGNORECASE)
 """Anywhere, as in 'leftlung': a false alarm costs some augmentation, a miss exchanges two structures."""
 
 
+_MODALITIES = {
+    "CT": {"ct"},
+    "MR": {"mr", "mri", "t1", "t2", "t1w", "t2w", "t1gd", "t1ce", "t1c", "flair", "adc", "dwi", "pd"},
+    "PT": {"pt", "pet"},
+}
+"""DICOM modality -> words by which datasets call its channels."""
+
+
 def default_labels(dataset: Dataset) -> dict[int, LabelSettings]:
     """Name the dataset's labels and give each a colour."""
     return {
@@ -61,11 +70,20 @@ def default_labels(dataset: Dataset) -> dict[int, LabelSettings]:
 
 
 def default_channels(dataset: Dataset) -> dict[int, ChannelSettings]:
-    """Choose each channel's normalisation by its name: CT is calibrated, everything else is not."""
+    """Choose by each channel's name how it is normalised (CT is calibrated, all else is not) and found in a study."""
     return {
-        index: ChannelSettings(name=name, normalisation="ct" if name.strip().lower() == "ct" else "zscore")
+        index: ChannelSettings(
+            name=name, normalisation="ct" if name.strip().lower() == "ct" else "zscore", select=_default_rules(name)
+        )
         for index, name in enumerate(dataset.channels)
     }
+
+
+def _default_rules(name: str) -> dict[str, str]:
+    """The modality, where the name says it."""
+    words = set(re.findall("[a-z0-9]+", name.lower()))
+    modalities = [modality for modality, names in _MODALITIES.items() if words & names]
+    return {"Modality": f"^{modalities[0]}$"} if len(modalities) == 1 else {}
 
 
 def make_plan(dataset: Dataset, fingerprint: Fingerprint, project: Project) -> Plan:
@@ -91,7 +109,11 @@ def make_plan(dataset: Dataset, fingerprint: Fingerprint, project: Project) -> P
         patch_size=_patch_size(fingerprint, spacing, settings),
         crop=settings.crop,
         channels=tuple(
-            Channel(name=channel.name, normalisation=_normalisation(channel, fingerprint.channels[index]))
+            Channel(
+                name=channel.name,
+                normalisation=_normalisation(channel, fingerprint.channels[index]),
+                select=tuple(SeriesRule(attribute=key, matches=value) for key, value in channel.select.items()),
+            )
             for index, channel in sorted(project.channels.items())
         ),
         labels=tuple(_label(value, label) for value, label in sorted(project.labels.items())),

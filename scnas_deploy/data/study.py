@@ -6,23 +6,30 @@ from pathlib import Path
 
 import numpy as np
 
-from scnas_deploy.data.nifti import load_nifti
-from scnas_deploy.data.volume import Volume, largest_move_mm
+from scnas_deploy.data.dicom.choice import BY_RULES, SeriesChoice
+from scnas_deploy.data.dicom.study import load_dicom_study
+from scnas_deploy.data.nifti import is_nifti_name, load_nifti
+from scnas_deploy.data.plan import Plan
+from scnas_deploy.data.volume import SAME_GRID_VOXELS, Volume, largest_move_mm
 from scnas_deploy.errors import FormatError
 
-_AFFINE_TOLERANCE_VOXELS = 0.1
 
-
-def load_study(paths: Sequence[Path]) -> Volume:
-    """Read a study from one NIfTI file, or from one file a channel on one grid.
+def load_study(paths: Sequence[Path], plan: Plan | None = None, how: SeriesChoice = BY_RULES) -> Volume:
+    """Read a study: DICOM objects, one NIfTI file, or one NIfTI file a channel on one grid.
 
     Args:
-        paths: In the order of the plan's channels.
+        paths: NIfTI files in the order of the plan's channels; or DICOM files, folders and zip archives.
+        plan: Says which DICOM series serve which channel; None takes the study's only one.
+        how: What else the choice of DICOM series depends on.
 
     Raises:
         FormatError: If a file is missing or damaged, or the files do not share one grid.
+        ChoiceError: If no DICOM series, or several, could serve a channel.
+        VerdictError: If a DICOM series is no regular grid.
         InputError: If the system cannot read one just now.
     """
+    if not all(is_nifti_name(path) for path in paths):
+        return load_dicom_study(paths, plan, how)
     channels = [load_nifti(path) for path in paths]
     first = channels[0]
     for number, (path, channel) in enumerate(zip(paths[1:], channels[1:], strict=True), start=2):
@@ -53,7 +60,7 @@ def require_same_grid(name: str, volume: Volume, reference: Volume, *, file: Pat
             remedy="Save image and mask on one grid",
         )
     moved = largest_move_mm(volume.affine_ras, reference.affine_ras, reference.shape)
-    if moved > _AFFINE_TOLERANCE_VOXELS * min(reference.spacing_mm):
+    if moved > SAME_GRID_VOXELS * min(reference.spacing_mm):
         raise FormatError(
             subject,
             expected="the image's affine",

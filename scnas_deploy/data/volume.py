@@ -5,8 +5,12 @@ from itertools import product
 
 import numpy as np
 
+from scnas_deploy.data.dicom.origin import DicomOrigin
 from scnas_deploy.errors import GeometryError
 from scnas_deploy.types import AffineRAS, Shape3, Spacing, VoxelsCXYZ
+
+SAME_GRID_VOXELS = 0.1
+"""How far apart two grids may put a voxel and still be the same."""
 
 _MIN_DETERMINANT = 1e-6
 """Of an affine's unit columns; a sheared grid of use to anybody is far above it."""
@@ -45,6 +49,8 @@ class Volume:
     """4x4 float64, voxel index -> RAS+ mm."""
     nifti: NiftiForms | None = None
     """The NIfTI header fields to repeat in a result; None for other sources."""
+    dicom: DicomOrigin | None = None
+    """The planes of the DICOM series; None for other sources."""
     orientation_known: bool = True
     """False where the source does not say which way the patient lies."""
     notes: tuple[str, ...] = ()
@@ -89,6 +95,14 @@ def is_affine(matrix: np.ndarray) -> bool:
         return False
     lengths = np.linalg.norm(matrix[:3, :3], axis=0)
     return bool(lengths.min() > 0 and abs(np.linalg.det(matrix[:3, :3] / lengths)) > _MIN_DETERMINANT)
+
+
+def is_same_grid(volume: Volume, reference: Volume) -> bool:
+    """Whether two volumes have one shape, and no voxel lies a tenth of a voxel elsewhere."""
+    if volume.shape != reference.shape:
+        return False
+    moved = largest_move_mm(volume.affine_ras, reference.affine_ras, reference.shape)
+    return moved <= SAME_GRID_VOXELS * min(reference.spacing_mm)
 
 
 def largest_move_mm(first: AffineRAS, second: AffineRAS, shape: tuple[int, ...]) -> float:
