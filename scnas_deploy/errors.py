@@ -15,6 +15,7 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     │   └── ParityError                       an exported network that computes something else
     ├── CapacityError (MemoryError)         a study that needs more memory than there is or is allowed
     ├── EngineError (RuntimeError)          an engine that cannot be opened or answers wrongly
+    ├── ProofError (RuntimeError)           a result that, read back, says something else than was found
     ├── LedgerError (RuntimeError)          the job ledger cannot be reached or used
     │   └── StaleLeaseError                   a job that somebody else holds by now
     ├── PeerError (RuntimeError)            a process of several that train together is gone
@@ -110,6 +111,10 @@ class EngineError(ScnasError, RuntimeError):
 
 class CapacityError(ScnasError, MemoryError):
     """A study needs more memory than there is, or than it was allowed."""
+
+
+class ProofError(ScnasError, RuntimeError):
+    """A result that, read back by other code than wrote it, says something else than was found; it is not handed out."""
 
 
 class LedgerError(ScnasError, RuntimeError):
