@@ -136,7 +136,7 @@ def seconds_per_patch(shapes: list[Shape3], patch: int) -> dict[str, float]:
     for shape in [*shapes, *shapes[-2::-1]]:
         image_CXYZ = np.random.default_rng(0).standard_normal((1, *shape), dtype=np.float32)
         count = predictor.sweeps(shape)[0].num_patches
-        for _ in range(max(1, 20 // count)):
+        for _ in range(max(1, 100 // count)):
             started = time.perf_counter()
             predictor.predict(image_CXYZ)
             taken[shape].append((time.perf_counter() - started) / count)

@@ -114,7 +114,7 @@ class CapacityError(ScnasError, MemoryError):
 
 
 class ProofError(ScnasError, RuntimeError):
-    """A result that, read back by other code than wrote it, says something else than was found; it is not handed out."""
+    """A result that, read back by other code than wrote it, says something else than was found."""
 
 
 class LedgerError(ScnasError, RuntimeError):

@@ -1,6 +1,7 @@
 """scnas segment: a study becomes a mask. Imports no PyTorch."""
 
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 from scnas_deploy.cli import options
 from scnas_deploy.cli.console import note, progress, say, say_json, table
 from scnas_deploy.cli.explain import explain_series
+from scnas_deploy.cli.target import Target
 
 WORTH_SAYING_BYTES = 1e9
 
@@ -38,7 +40,16 @@ def segment(
         str | None, typer.Option("-m", "--model", help="Installed model or package; left out, the default.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Label NIfTI to write; left out, STUDY_seg.nii.gz here.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Label NIfTI to write, a folder with --format; left out, STUDY_seg.nii.gz here."
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002  # the option's name
+        str | None,
+        typer.Option(
+            "--format", help="nifti, dicom-seg, dicom-labelmap, sr, rtstruct, preview, several by commas, in a folder."
+        ),
     ] = None,
     engine: options.EngineOption = "auto",
     precision: options.PrecisionOption = "auto",
@@ -61,16 +72,18 @@ def segment(
         list[Allowed] | None,
         typer.Option("--allow", help="Correct DICOM planes that form no regular grid; repeatable."),
     ] = None,
+    audit: Annotated[
+        Path | None, typer.Option("--audit", help="File to add a line to: who, when, which UIDs, which model.")
+    ] = None,
     require_signature: options.RequireSignatureOption = False,
     json: options.JsonOption = False,
 ) -> None:
     """Segment a study and print each structure's volume."""
     from scnas_deploy.data.dicom.choice import SeriesChoice
     from scnas_deploy.data.study import load_study
-    from scnas_deploy.files import check_writable
     from scnas_deploy.inference.engines.base import described
     from scnas_deploy.inference.model import SegmentOptions, load_model
-    from scnas_deploy.inference.segmentation import check_result_name
+    from scnas_deploy.results.audit import append_audit
 
     started = time.monotonic()
     path, trust = options.model_folder().resolve(model), options.trust(require_signature=require_signature)
@@ -78,10 +91,8 @@ def segment(
     if explain:
         explain_series(study, path, how, as_json=json)
         return
-    target = output or Path(f"{_stem(study[0])}_seg.nii.gz")
-    check_result_name(target)
-    check_writable(target)
-    _keep_the_study(study, target)
+    target = Target.of(study, output, format)
+    target.check(study)
     _check_probabilities(probabilities)
     loaded = load_model(path, engine=engine, precision=precision, num_threads=threads, trust=trust)
     volume = load_study(study, loaded.package.plan, how)
@@ -101,17 +112,10 @@ def segment(
         result = loaded.segment(volume, wanted)
     for text in result.outside_limits:
         note(f"warning: {text}; segmented because of --force, check the result.")
-    result.save(target)
-    _print(result, loaded.verdict.signer, target, time.monotonic() - started, as_json=json)
-
-
-def _keep_the_study(study: list[Path], target: Path) -> None:
-    from scnas_deploy.errors import ConfigError
-
-    if target.exists() and any(path.exists() and path.samefile(target) for path in study):
-        raise ConfigError(
-            "--output", expected="another file than the study", found=str(target), remedy="Choose another name"
-        )
+    outputs = target.write(result)
+    if audit is not None:
+        append_audit(audit, result, outputs)
+    _print(result, loaded.verdict.signer, target, outputs, time.monotonic() - started, as_json=json)
 
 
 def _check_probabilities(path: Path | None) -> None:
@@ -135,13 +139,22 @@ def _announce(forecast: "Forecast") -> None:
         note(f"Memory: {forecast.peak / 1e9:.2f} GB at the peak{cost}{more}.")
 
 
-def _print(result: "Segmentation", signer: str | None, target: Path, seconds: float, *, as_json: bool) -> None:
+def _print(
+    result: "Segmentation",
+    signer: str | None,
+    target: Target,
+    outputs: Sequence[Path],
+    seconds: float,
+    *,
+    as_json: bool,
+) -> None:
     memory = result.memory
     volumes = {name: round(ml, 4) for name, ml in result.volumes_ml().items()}
     if as_json:
         say_json(
             {
-                "output": str(target),
+                "output": str(target.path),
+                "files": [str(path) for path in outputs],
                 "volumes_ml": volumes,
                 "model": result.model_name,
                 "model_digest": result.model_digest,
@@ -158,8 +171,4 @@ def _print(result: "Segmentation", signer: str | None, target: Path, seconds: fl
     if memory and memory.said > WORTH_SAYING_BYTES and memory.taken is not None:
         note(f"Memory: {memory.said / 1e9:.2f} GB said, {memory.taken / 1e9:.2f} GB taken at the peak.")
     table(["structure", "ml"], [[name, f"{ml:.3f}"] for name, ml in volumes.items()])
-    say(f"Wrote {target} in {seconds:.1f} s. For research use only.")
-
-
-def _stem(study: Path) -> str:
-    return study.name.removesuffix(".gz").removesuffix(".nii")
+    say(f"Wrote {target.path} in {seconds:.1f} s. For research use only.")

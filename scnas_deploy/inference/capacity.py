@@ -15,6 +15,12 @@ from scnas_deploy.inference.sweep import Sweep
 _OTHERS: Final = 32 * 1024**2
 """Interpreter, threads and allocators, which no formula sees."""
 
+_MODEST: Final = 6_000_000_000
+"""Bytes that a study takes no more than, unless it is allowed to, where that is cheap."""
+
+_WORTH_MODESTY: Final = 1.1
+"""Most patches that this may take, relative to the fewest."""
+
 _HALF: Final = 2
 """Bytes of a probability."""
 
@@ -54,6 +60,9 @@ def forecast(
 ) -> Forecast:
     """Choose the sweep with the fewest patches that keeps a limit.
 
+    Without a given one it need not fill what the machine has left: a study stays below 6 GB where that takes at most a
+    tenth more patches.
+
     Args:
         volume: The study.
         back: How it will be prepared.
@@ -67,10 +76,10 @@ def forecast(
     """
     voxels, label = prod(back.prepared.shape), label_values(plan).itemsize
     sweeps = predictor.sweeps(back.prepared.shape)
-    chosen = None
     left = available_bytes() if limit is None else limit
+    fitting: Forecast | None = None
     for sweep in sweeps:
-        chosen = Forecast(
+        said = Forecast(
             study=volume.data.nbytes,
             preparing=prepare_bytes(plan, back),
             predicting=4 * len(plan.channels) * voxels + predictor.needed_bytes(sweep, probabilities=probabilities),
@@ -79,12 +88,17 @@ def forecast(
             more_patches=sweep.num_patches / sweeps[0].num_patches,
             whole=predictor.whole,
         )
-        to_come = chosen.peak - (chosen.study if limit is None else 0)  # the study has its memory already
+        if fitting is not None and said.more_patches > _WORTH_MODESTY:
+            return fitting
+        to_come = said.peak - (said.study if limit is None else 0)  # the study has its memory already
         if left is None or to_come <= left:
-            return chosen
-    assert chosen is not None
+            fitting = fitting or said
+            if limit is not None or said.peak <= _MODEST:
+                return said
+    if fitting is not None:
+        return fitting
     assert left is not None
-    raise _refusal(chosen, left, given=limit is not None)
+    raise _refusal(said, left, given=limit is not None)
 
 
 def _restore_bytes(back: WayBack, label: int, *, probabilities: bool) -> int:

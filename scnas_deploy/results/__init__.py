@@ -1,1 +1,1 @@
-"""What a finished study becomes: NIfTI, DICOM SEG, measurement report, RTSTRUCT, preview; each proven before it leaves."""
+"""What a finished study becomes: NIfTI, DICOM SEG, measurement report, RTSTRUCT, preview; each proven."""

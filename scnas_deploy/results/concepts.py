@@ -1,4 +1,4 @@
-"""Coded terms of structures (PS3.3 C.8.20.4, PS3.16 CID 7150 and 7151): the plan's, or terms of our own that say the name."""
+"""Coded terms of structures (PS3.3 C.8.20.4, PS3.16 CID 7150): the plan's, or terms of our own that say the name."""
 
 from typing import Any, Final
 

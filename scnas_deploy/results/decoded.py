@@ -79,7 +79,9 @@ def _frames(dataset: Any) -> list[DecodedFrame]:
     groups = dataset.PerFrameFunctionalGroupsSequence
     pixels = _pixels(dataset)
     if not len(groups) == len(pixels) == int(dataset.NumberOfFrames):
-        raise UndecodedError(f"{dataset.NumberOfFrames} frames, {len(groups)} descriptions, {len(pixels)} in the pixels")
+        raise UndecodedError(
+            f"{dataset.NumberOfFrames} frames, {len(groups)} descriptions, {len(pixels)} in the pixels"
+        )
     return [_frame(plane, [group, shared]) for plane, group in zip(pixels, groups, strict=True)]
 
 
@@ -90,14 +92,16 @@ def _pixels(dataset: Any) -> np.ndarray:
     count, rows, columns = int(dataset.NumberOfFrames), int(dataset.Rows), int(dataset.Columns)
     stored = np.frombuffer(dataset.PixelData, dtype=np.uint8)
     bits = int(dataset.BitsAllocated)
-    if bits == 1:  # frames follow each other without filling up bytes, the lowest bit first (PS3.5 8.1.1)
-        values = np.unpackbits(stored, bitorder="little")
-    else:
-        values = stored if bits == 8 else stored.view("<u2")
+    values = _unpacked(stored) if bits == 1 else stored.view("u1" if bits == 8 else "<u2")
     needed = count * rows * columns
     if len(values) < needed:
         raise UndecodedError("pixels that are cut off")
     return values[:needed].reshape(count, rows, columns)
+
+
+def _unpacked(stored: np.ndarray) -> np.ndarray:
+    """Bits of frames that follow each other without filling up bytes, the lowest first (PS3.5 8.1.1)."""
+    return np.unpackbits(stored, bitorder="little")
 
 
 def _frame(pixels: np.ndarray, groups: Sequence[Any]) -> DecodedFrame:

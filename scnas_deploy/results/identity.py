@@ -81,9 +81,11 @@ def uid(kind: str, what: str, result: Segmentation, source: Source) -> str:
 
 def stamp(dataset: Any, identity: Identity) -> None:
     """Replace the moments of making, which a library has set, by those of the source."""
-    for keyword in ("ContentDate", "SeriesDate", "InstanceCreationDate", "StructureSetDate"):
+    for keyword in ("ContentDate", "SeriesDate", "InstanceCreationDate", "DateOfSecondaryCapture"):
         if keyword in dataset or keyword == "SeriesDate":
             setattr(dataset, keyword, identity.date)
-    for keyword in ("ContentTime", "SeriesTime", "InstanceCreationTime", "StructureSetTime"):
+    for keyword in ("ContentTime", "SeriesTime", "InstanceCreationTime", "TimeOfSecondaryCapture"):
         if keyword in dataset or keyword == "SeriesTime":
             setattr(dataset, keyword, identity.time)
+    for equipment in dataset.get("ContributingEquipmentSequence", ()):
+        equipment.ContributionDateTime = identity.date + identity.time

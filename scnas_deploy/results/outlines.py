@@ -5,6 +5,8 @@ technique), which readers understand that fill contours one by one as well as th
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +26,11 @@ def outlines(mask: np.ndarray) -> Iterator[np.ndarray]:
 
     padded = np.pad(mask.astype(np.float64), 1)
     generator = contourpy.contour_generator(z=padded, fill_type=contourpy.FillType.OuterOffset)
-    parts, offsets = generator.filled(_MIDDLE, 2.0)
+    parts: Any
+    offsets: Any
+    parts, offsets = generator.filled(_MIDDLE, 2.0)[:2]
     for points, starts in zip(parts, offsets, strict=True):
-        rings = [points[first : last - 1] - 1.0 for first, last in zip(starts[:-1], starts[1:], strict=True)]
+        rings = [points[first : last - 1] - 1.0 for first, last in pairwise(starts)]
         yield _joined(rings[0], rings[1:])
 
 

@@ -62,7 +62,9 @@ def _content(result: Segmentation, source: Source, segmentation: Any | None) -> 
     groups = []
     for label in result.labels:
         measurements = [_volume(volumes[label.name], result)]
-        tracking = sr.TrackingIdentifier(uid=uid("tracking", str(label.value), result, source), identifier=label.name[:64])
+        tracking = sr.TrackingIdentifier(
+            uid=uid("tracking", str(label.value), result, source), identifier=label.name[:64]
+        )
         if label.value in numbers and segmentation is not None:
             groups.append(_found(label, numbers[label.value], tracking, measurements, segmentation, source))
         else:

@@ -63,6 +63,8 @@ def make_segmentation(
         plane_orientation=_orientation(source),
         plane_positions=_positions(source),
     )
+    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid(kind, "dimensions", result, source)  # the library draws one at random
     stamp(made, identity)
     return made
 

@@ -9,7 +9,6 @@ from scnas_deploy.data.dicom.origin import DicomOrigin
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import ConfigError, FormatError
 
-
 _MAY_BE_EMPTY: Final = (
     "PatientName",
     "PatientID",
@@ -74,10 +73,6 @@ def _header(instance: Instance) -> Any:
     """An object's header; what a composite object must have, be it empty (PS3.3 C.7.1.1, C.7.2.1), is there."""
     try:
         header = read_header(instance.source).dataset
-        for keyword in _MAY_BE_EMPTY:
-            if keyword not in header:
-                setattr(header, keyword, "")
-        return header
     except UnreadableError as error:
         raise FormatError(
             instance.source.name,
@@ -85,3 +80,7 @@ def _header(instance: Instance) -> Any:
             found=str(error),
             remedy="Segment the study again once it is complete",
         ) from error
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in header:
+            setattr(header, keyword, "")
+    return header

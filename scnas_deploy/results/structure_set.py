@@ -82,7 +82,10 @@ def _empty(source: Source, identity: Identity) -> Any:
 
 def _frame_of_reference(source: Source) -> Any:
     header = source.headers[0]
-    images = [_item(ReferencedSOPClassUID=each.SOPClassUID, ReferencedSOPInstanceUID=each.SOPInstanceUID) for each in source.headers]
+    images = [
+        _item(ReferencedSOPClassUID=each.SOPClassUID, ReferencedSOPInstanceUID=each.SOPInstanceUID)
+        for each in source.headers
+    ]
     series = _item(SeriesInstanceUID=header.SeriesInstanceUID, ContourImageSequence=images)
     study = _item(
         ReferencedSOPClassUID=_STUDY_CLASS,
@@ -112,7 +115,9 @@ def _on_plane(mask: np.ndarray, index: int, source: Source) -> Iterator[Any]:
     columns_mm, rows_mm = stack.spacing_mm
     for polygon in outlines(mask):
         points_mm = (
-            stack.positions_mm[index] + polygon[:, :1] * columns_mm * stack.row + polygon[:, 1:] * rows_mm * stack.column
+            stack.positions_mm[index]
+            + polygon[:, :1] * columns_mm * stack.row
+            + polygon[:, 1:] * rows_mm * stack.column
         )
         image = _item(ReferencedSOPClassUID=source.sop_class, ReferencedSOPInstanceUID=plane.instance.uid)
         if len(plane.instance.frames) > 1 and plane.instance.tiles == 1:

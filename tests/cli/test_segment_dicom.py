@@ -88,3 +88,56 @@ def copy_series(source, target, uid):
         dataset.SeriesInstanceUID = f"{dataset.SeriesInstanceUID}.{uid}"
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{dataset.SOPInstanceUID}.{uid}"
         dataset.save_as(target / path.name)
+
+
+def test_a_study_becomes_all_that_a_pacs_wants(scnas, head):
+    result = json.loads(
+        scnas(
+            "segment",
+            head,
+            "-o",
+            "out",
+            "--format",
+            "dicom-seg,sr,nifti,preview",
+            "--audit",
+            "audit.jsonl",
+            "--json",
+        ).stdout
+    )
+    names = {"labels.nii.gz", "seg.dcm", "sr.dcm", "preview.png", "preview.dcm"}
+    assert {path.name for path in (scnas.folder / "out").iterdir()} == names
+    assert len(result["files"]) == len(names)
+    assert len((scnas.folder / "audit.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_crop_is_turned_from_dicom_to_ras(scnas_data, head):
+    """Mean image of the training cases against the crop as we read it, and as it would be without turning x and y."""
+    crop = read_series(next(each for each in scan([head]).series if each.header.SeriesDescription == CROP))
+    cases = sorted((scnas_data / "Task04_Hippocampus" / "imagesTr").glob("*.nii.gz"))[:60]
+    mean = np.mean([resized(nib.as_closest_canonical(nib.load(case))) for case in cases], axis=0)
+    turned = resized(nib.as_closest_canonical(nib.Nifti1Image(crop.data[0].astype(float), crop.affine_ras)))
+    stored = turned[::-1, ::-1]
+    right, wrong = (np.corrcoef(mean.ravel(), image.ravel())[0, 1] for image in (turned, stored))
+    assert right > wrong + 0.3
+
+
+def resized(image) -> np.ndarray:
+    """Each image on one small grid, its values made comparable."""
+    data = np.asanyarray(image.dataobj).astype(float)
+    index = np.meshgrid(*(np.linspace(0, n - 1, 24).round().astype(int) for n in data.shape), indexing="ij")
+    sampled = data[tuple(index)]
+    return (sampled - sampled.mean()) / sampled.std()
+
+
+def test_forms_of_a_nifti_study_that_need_dicom_are_refused(scnas, study_file):
+    assert "--format" in scnas.refused("segment", study_file, "--format", "dicom-seg", "-o", "out", status=2)
+
+
+@pytest.fixture
+def study_file(scnas_data):
+    return sorted((scnas_data / "Task04_Hippocampus" / "imagesTr").glob("*.nii.gz"))[0]
+
+
+@pytest.mark.parametrize("formats", ["sr", "dicom", "nifti,jpeg"])
+def test_unknown_forms_are_refused_before_anything_is_done(scnas, head, formats):
+    assert "--format" in scnas.refused("segment", head, "--format", formats, status=2)

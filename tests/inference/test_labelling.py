@@ -168,3 +168,18 @@ def _flip(size):
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     flip[0, 3] = size - 1
     return flip
+
+
+def test_no_more_memory_is_taken_than_is_worth_it_unless_it_is_allowed(monkeypatch):
+    """Columns that halve the logits are taken where they cost little, also where all of them would fit."""
+    monkeypatch.setattr(capacity, "_OTHERS", 0)
+    volume = study((150, 160, 140))
+    back, predictor = way_back(volume, PLAN), Predictor(EngineFake(answer), PLAN)
+    plain = forecast(volume, back, PLAN, predictor)
+    monkeypatch.setattr(capacity, "_MODEST", plain.peak - 1)
+    modest = forecast(volume, back, PLAN, predictor)
+    assert plain.more_patches == 1 < modest.more_patches <= 1.1
+    assert modest.peak < plain.peak
+    assert forecast(volume, back, PLAN, predictor, limit=plain.peak).more_patches == 1
+    monkeypatch.setattr(capacity, "_MODEST", 0)
+    assert forecast(volume, back, PLAN, predictor).more_patches == 1

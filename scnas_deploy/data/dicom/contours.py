@@ -1,18 +1,17 @@
-"""Reading RTSTRUCT objects (PS3.3 A.19): contours in patient coordinates become masks on a volume's grid."""
+"""Reading RTSTRUCT objects (PS3.3 A.19): contours in patient coordinates become masks on its planes."""
 
 from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
+from scnas_deploy.data.dicom.grid import Stack
 from scnas_deploy.data.dicom.polygons import fill
-from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import FormatError
-from scnas_deploy.types import MaskXYZ
 
-_OFF_PLANE_VOXELS: Final = 0.5
+_OFF_PLANE: Final = 0.5
+"""How far a contour's points may lie from its plane, in units of the distance between planes."""
 _PLANAR: Final = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
-_LPS_TO_RAS: Final = np.array([-1.0, -1.0, 1.0])
 
 
 def roi_names(dataset: Any) -> dict[int, str]:
@@ -20,34 +19,40 @@ def roi_names(dataset: Any) -> dict[int, str]:
     return {int(item.ROINumber): str(item.ROIName) for item in dataset.StructureSetROISequence}
 
 
-def roi_mask(dataset: Any, number: int, volume: Volume) -> MaskXYZ:
-    """Draw a region of interest on a volume's grid.
+def roi_on_planes(dataset: Any, number: int, stack: Stack) -> np.ndarray:
+    """Draw a region of interest on the planes of the image it was drawn on.
 
     Args:
         dataset: The RTSTRUCT object.
         number: Of the region.
-        volume: The image; its planes along Z are those that the contours lie on.
+        stack: The image's planes.
 
     Returns:
-        Whether a voxel's centre lies within the region; one contour within another cuts a hole.
+        (planes, rows, columns), bool: whether a pixel's centre lies within the region; one contour within another cuts
+        a hole.
 
     Raises:
         FormatError: If there is no such region, or a contour lies between planes or across them.
     """
-    columns, rows, planes = volume.shape
+    columns, rows = stack.planes[0].instance.shape
     by_plane: dict[int, list[np.ndarray]] = {}
-    to_voxels = np.linalg.inv(volume.affine_ras)
     for points_mm in _contours(dataset, number):
-        voxels = (points_mm * _LPS_TO_RAS) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-        plane = round(float(voxels[:, 2].mean()))
-        if np.abs(voxels[:, 2] - plane).max() > _OFF_PLANE_VOXELS:
-            raise _error("contours that lie on the image's planes", "one across or between them")
-        by_plane.setdefault(plane, []).append(voxels[:, :2])
-    mask = np.zeros(volume.shape, dtype=bool)
+        plane = _plane_of(points_mm, stack)
+        offsets = points_mm - stack.positions_mm[plane]
+        polygon = np.stack([offsets @ stack.row, offsets @ stack.column], axis=1) / stack.spacing_mm
+        by_plane.setdefault(plane, []).append(polygon)
+    mask = np.zeros((len(stack.planes), rows, columns), dtype=bool)
     for plane, polygons in by_plane.items():
-        if 0 <= plane < planes:
-            mask[..., plane] = fill(polygons, (rows, columns)).T
+        mask[plane] = fill(polygons, (rows, columns))
     return mask
+
+
+def _plane_of(points_mm: np.ndarray, stack: Stack) -> int:
+    heights = points_mm @ stack.normal
+    plane = int(np.abs(stack.heights_mm - heights.mean()).argmin())
+    if np.abs(heights - stack.heights_mm[plane]).max() > _OFF_PLANE * np.diff(stack.heights_mm).min():
+        raise _error("contours that lie on the image's planes", "one across or between them")
+    return plane
 
 
 def _contours(dataset: Any, number: int) -> Iterator[np.ndarray]:

@@ -1,0 +1,51 @@
+"""The audit trail: who segmented what, when, with which model. UIDs only; nothing that names a patient."""
+
+import getpass
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scnas_deploy.files import translating
+from scnas_deploy.inference.segmentation import Segmentation
+from scnas_deploy.results.algorithm import software
+
+
+def append_audit(path: Path, result: Segmentation, outputs: Sequence[Path]) -> None:
+    """Add a line of JSON to a file, and have it on the disk before going on.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    line = json.dumps(_entry(result, outputs)) + "\n"
+    with translating(path), path.open("a", encoding="utf-8") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _entry(result: Segmentation, outputs: Sequence[Path]) -> dict[str, object]:
+    origin = result.study.dicom
+    instances = {plane.instance.uid: plane.instance for plane in origin.planes} if origin else {}
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "who": _user(),
+        "software": software(),
+        "model": result.model_name,
+        "model_digest": result.model_digest,
+        "engine": result.engine,
+        "study_uids": sorted({each.study_uid for each in instances.values()}),
+        "series_uids": sorted({each.series_uid for each in instances.values()}),
+        "instance_uids": sorted(instances),
+        "corrections": list(origin.corrections) if origin else [],
+        "outside_limits": list(result.outside_limits),
+        "forms": sorted(path.name for path in outputs),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return str(os.getuid())
