@@ -173,7 +173,7 @@ def _flip(size):
 def test_no_more_memory_is_taken_than_is_worth_it_unless_it_is_allowed(monkeypatch):
     """Columns that halve the logits are taken where they cost little, also where all of them would fit."""
     monkeypatch.setattr(capacity, "_OTHERS", 0)
-    volume = study((150, 160, 140))
+    volume = study((150, 192, 182))
     back, predictor = way_back(volume, PLAN), Predictor(EngineFake(answer), PLAN)
     plain = forecast(volume, back, PLAN, predictor)
     monkeypatch.setattr(capacity, "_MODEST", plain.peak - 1)
