@@ -56,6 +56,25 @@ def install(
     say(f"Installed {model_folder().install(package, opened.manifest.name)}, {verdict}")
 
 
+@app.command("amend")
+def amend(
+    package: Annotated[Path, typer.Argument(help="Package file (.scnas).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The corrected package.")],
+    project: Annotated[
+        Path, typer.Option("--project", help="Folder of the scnas.toml with the corrections.", file_okay=False)
+    ] = Path(),
+) -> None:
+    """Correct a package's label codes, colours and series rules by a scnas.toml; a signature is left out."""
+    from scnas_deploy.export.amending import amend_package
+    from scnas_deploy.files import check_writable
+    from scnas_deploy.project import load_project
+
+    check_writable(output)
+    plan = amend_package(package, load_project(project), output)
+    coded = sum(label.code is not None for label in plan.labels)
+    say(f"Wrote {output}: {coded} of {len(plan.labels)} labels have codes. Install it with scnas models install.")
+
+
 @app.command("default")
 def set_default(name: Annotated[str, typer.Argument(help="An installed model.")]) -> None:
     """Choose the model that is used where none is named."""

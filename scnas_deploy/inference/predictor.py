@@ -121,8 +121,11 @@ class Predictor:
             return _cut(image_CXYZ, patch.box, result.image, occupancy)
 
         with closing(self._caller.answers(chosen.patches(), cut)) as answered:
-            for done, (patch, logits_KXYZ) in enumerate(answered, start=1):
+            done = 0
+            for patch, logits_KXYZ in answered:
                 reducer.add(patch, logits_KXYZ)
+                del logits_KXYZ  # or they would be held while the next ones come
+                done += 1
                 if progress is not None:
                     progress(done, total)
         reducer.finish()

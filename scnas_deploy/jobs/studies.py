@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from scnas_deploy.data.plan import Plan
 from scnas_deploy.data.study import load_study
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.documents import Frozen, parse_document
@@ -135,7 +136,7 @@ class StudyHandler:
         own = set((attempt.job.result or {}).get("written", ()))
         try:
             _keep_others(output, own.union(payload.written), attempt)
-            result = _segment(self._model, _load(payload), self._settings, attempt)
+            result = _segment(self._model, _load(payload, self._model.package.plan), self._settings, attempt)
             digest = _write(result, output, own, payload, attempt)
         except _KeptError:
             return self._answer(payload, own, kept=True)
@@ -169,11 +170,11 @@ def _segment(model: Model, volume: Volume, settings: StudySettings, attempt: Att
     return result
 
 
-def _load(payload: StudyPayload) -> Volume:
+def _load(payload: StudyPayload, plan: Plan) -> Volume:
     """Read the study if it is the one of when the job was enqueued, and still is when it has been read."""
     paths = [Path(path) for path in payload.studies]
     _check_stamps(paths, payload)
-    volume = load_study(paths)
+    volume = load_study(paths, plan)
     _check_stamps(paths, payload)
     return volume
 

@@ -116,6 +116,7 @@ OPTIONS = {
     "draw": {"source", "-o", "--output"},
     "models": {"--json"},
     "models install": {"package", "--require-signature"},
+    "models amend": {"package", "-o", "--output", "--project"},
     "models default": {"name"},
     "sign": {"package", "--key", "-o", "--output", "--verify", "--new-key", "--passphrase"},
     "doctor": {"--json"},

@@ -60,7 +60,8 @@ class OpenVinoEngine:
         return logits[0] if len(logits) == 1 else np.concatenate(logits)
 
     def _answer(self, patch_BCXYZ: PatchesBCXYZ) -> LogitsBKXYZ:
-        logits: LogitsBKXYZ = self._request.infer([np.ascontiguousarray(patch_BCXYZ)])[0]
+        patch = np.ascontiguousarray(patch_BCXYZ)
+        logits: LogitsBKXYZ = self._request.infer([patch], share_inputs=True, share_outputs=True)[0]
         return logits.copy()  # the request reuses its own buffer
 
     def _check(self, shape: tuple[int, ...]) -> None:
