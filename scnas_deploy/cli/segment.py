@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +26,9 @@ class Allowed(StrEnum):
 
 
 if TYPE_CHECKING:
+    from scnas_deploy.data.dicom.choice import SeriesChoice
     from scnas_deploy.inference.capacity import Forecast
+    from scnas_deploy.inference.model import Model, SegmentOptions
     from scnas_deploy.inference.segmentation import Segmentation
 
 
@@ -80,10 +83,8 @@ def segment(
 ) -> None:
     """Segment a study and print each structure's volume."""
     from scnas_deploy.data.dicom.choice import SeriesChoice
-    from scnas_deploy.data.study import load_study
-    from scnas_deploy.inference.engines.base import described
     from scnas_deploy.inference.model import SegmentOptions, load_model
-    from scnas_deploy.results.audit import append_audit
+    from scnas_deploy.results.audit import append_audit, check_audit
 
     started = time.monotonic()
     path, trust = options.model_folder().resolve(model), options.trust(require_signature=require_signature)
@@ -94,28 +95,37 @@ def segment(
     target = Target.of(study, output, format)
     target.check(study)
     _check_probabilities(probabilities)
+    check_audit(audit)
+    wanted = SegmentOptions(
+        force=force,
+        mirror=mirror,
+        max_memory=options.bytes_of(max_memory),
+        probabilities=probabilities,
+        announce=_announce,
+    )
     loaded = load_model(path, engine=engine, precision=precision, num_threads=threads, trust=trust)
+    result = _segmented(loaded, study, how, wanted)
+    outputs = target.write(result)
+    if audit is not None:
+        append_audit(audit, result, outputs)
+    _print(result, loaded.verdict.signer, target, outputs, time.monotonic() - started, as_json=json)
+
+
+def _segmented(loaded: "Model", study: list[Path], how: "SeriesChoice", wanted: "SegmentOptions") -> "Segmentation":
+    """Read the study and segment it, and say on the way what the user should know."""
+    from scnas_deploy.data.study import load_study
+    from scnas_deploy.inference.engines.base import described
+
     volume = load_study(study, loaded.package.plan, how)
     for text in volume.notes:
         note(f"note: {text}")
     name = loaded.package.manifest.name
     note(f"Model '{name}', {loaded.verdict}, on {described(loaded.engine)}: {loaded.engine_reason}.")
     with progress("Segmenting") as report:
-        wanted = SegmentOptions(
-            force=force,
-            mirror=mirror,
-            max_memory=options.bytes_of(max_memory),
-            probabilities=probabilities,
-            progress=report,
-            announce=_announce,
-        )
-        result = loaded.segment(volume, wanted)
+        result = loaded.segment(volume, replace(wanted, progress=report))
     for text in result.outside_limits:
         note(f"warning: {text}; segmented because of --force, check the result.")
-    outputs = target.write(result)
-    if audit is not None:
-        append_audit(audit, result, outputs)
-    _print(result, loaded.verdict.signer, target, outputs, time.monotonic() - started, as_json=json)
+    return result
 
 
 def _check_probabilities(path: Path | None) -> None:

@@ -9,6 +9,7 @@ with its length. Where that is too much, the cross-section is swept column by co
 
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from typing import Final
 
 import numpy as np
@@ -121,13 +122,12 @@ class Predictor:
             return _cut(image_CXYZ, patch.box, result.image, occupancy)
 
         with closing(self._caller.answers(chosen.patches(), cut)) as answered:
-            done = 0
+            done = count(1)
             for patch, logits_KXYZ in answered:
                 reducer.add(patch, logits_KXYZ)
                 del logits_KXYZ  # or they would be held while the next ones come
-                done += 1
                 if progress is not None:
-                    progress(done, total)
+                    progress(next(done), total)
         reducer.finish()
         return labels_XYZ
 

@@ -7,9 +7,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scnas_deploy.files import translating
+from scnas_deploy.files import check_writable, translating
 from scnas_deploy.inference.segmentation import Segmentation
 from scnas_deploy.results.algorithm import software
+
+
+def check_audit(path: Path | None) -> None:
+    """Refuse early a file that no line could be added to.
+
+    Raises:
+        OutputError: If its folder is missing or it cannot be written.
+    """
+    if path is not None:
+        check_writable(path)
 
 
 def append_audit(path: Path, result: Segmentation, outputs: Sequence[Path]) -> None:

@@ -62,6 +62,13 @@ def source_of(study: Volume) -> Source:
             found="one of NIfTI files",
             remedy="Ask for nifti and preview only",
         )
+    if not study.dicom.planes[0].instance.frame_of_reference:
+        raise ConfigError(
+            "--format",
+            expected="images with a frame of reference, which results could share",
+            found="images without",
+            remedy="Ask for nifti and preview only, or send the study as the scanner made it",
+        )
     return Source(study.dicom, tuple(_header(instance) for instance in _instances(study.dicom)))
 
 
