@@ -107,7 +107,7 @@ def segment(
     result = _segmented(loaded, study, how, wanted)
     outputs = target.write(result)
     if audit is not None:
-        append_audit(audit, result, outputs)
+        append_audit(audit, result, target.forms)
     _print(result, loaded.verdict.signer, target, outputs, time.monotonic() - started, as_json=json)
 
 
@@ -174,7 +174,8 @@ def _print(
                 "seconds": round(seconds, 3),
                 "memory_bytes": {"said": memory.said, "taken": memory.taken} if memory else None,
                 "outside_limits": list(result.outside_limits),
-                "corrections": list(result.study.dicom.corrections) if result.study.dicom else [],
+                "corrections": list(result.study.dicom.all_corrections) if result.study.dicom else [],
+                "notes": list(result.study.notes),
             }
         )
         return

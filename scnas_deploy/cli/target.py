@@ -28,6 +28,11 @@ class Target:
             return cls(output or Path(f"{stem}_seg.nii.gz"))
         return cls(output or Path(f"{stem}_results"), parse_formats(formats))
 
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """What is written, by the names of the forms."""
+        return tuple(each.value for each in self.formats) or ("nifti",)
+
     def check(self, study: list[Path]) -> None:
         """Refuse early what could not be written, or would replace the study.
 

@@ -22,22 +22,23 @@ def check_audit(path: Path | None) -> None:
         check_writable(path)
 
 
-def append_audit(path: Path, result: Segmentation, outputs: Sequence[Path]) -> None:
+def append_audit(path: Path, result: Segmentation, forms: Sequence[str]) -> None:
     """Add a line of JSON to a file, and have it on the disk before going on.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    line = json.dumps(_entry(result, outputs)) + "\n"
+    line = json.dumps(_entry(result, forms)) + "\n"
     with translating(path), path.open("a", encoding="utf-8") as file:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _entry(result: Segmentation, outputs: Sequence[Path]) -> dict[str, object]:
+def _entry(result: Segmentation, forms: Sequence[str]) -> dict[str, object]:
     origin = result.study.dicom
-    instances = {plane.instance.uid: plane.instance for plane in origin.planes} if origin else {}
+    origins = (origin, *origin.further) if origin else ()
+    instances = {plane.instance.uid: plane.instance for each in origins for plane in each.planes}
     return {
         "when": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "who": _user(),
@@ -48,9 +49,9 @@ def _entry(result: Segmentation, outputs: Sequence[Path]) -> dict[str, object]:
         "study_uids": sorted({each.study_uid for each in instances.values()}),
         "series_uids": sorted({each.series_uid for each in instances.values()}),
         "instance_uids": sorted(instances),
-        "corrections": list(origin.corrections) if origin else [],
+        "corrections": list(origin.all_corrections) if origin else [],
         "outside_limits": list(result.outside_limits),
-        "forms": sorted(path.name for path in outputs),
+        "forms": list(forms),
     }
 
 

@@ -44,6 +44,8 @@ class DecodedSegmentation:
     """Name and id."""
     study_uid: str
     frame_of_reference: str
+    kind: str
+    """BINARY or LABELMAP."""
     segments: dict[int, tuple[str, ...]]
     """Number -> label and coded type: value, scheme, meaning."""
     frames: tuple[DecodedFrame, ...]
@@ -61,6 +63,7 @@ def decode_segmentation(data: bytes) -> DecodedSegmentation:
             patient=(str(dataset.PatientName), str(dataset.PatientID)),
             study_uid=str(dataset.StudyInstanceUID),
             frame_of_reference=str(dataset.FrameOfReferenceUID),
+            kind=str(dataset.SegmentationType),
             segments={int(item.SegmentNumber): _segment(item) for item in dataset.SegmentSequence},
             frames=tuple(_frames(dataset)),
         )

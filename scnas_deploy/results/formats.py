@@ -1,16 +1,17 @@
 """Writing a result in the forms that were asked for, all of them or none, each proven before it is handed out."""
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from scnas_deploy.errors import ConfigError
+from scnas_deploy.errors import ConfigError, FormatError, ScnasError
 from scnas_deploy.files import atomic_path, make_folder
 from scnas_deploy.inference.segmentation import Segmentation
 from scnas_deploy.results.identity import identity_of
-from scnas_deploy.results.other_proofs import prove_report, prove_structure_set
+from scnas_deploy.results.other_proofs import prove_belonging, prove_report, prove_structure_set
 from scnas_deploy.results.preview import make_preview, make_secondary_capture
 from scnas_deploy.results.proof import prove_segmentation
 from scnas_deploy.results.report import make_report
@@ -86,7 +87,7 @@ def write_results(result: Segmentation, folder: Path, formats: Sequence[Format])
         ProofError: If a form, read back, says something else; nothing has been written then.
         OutputError: If the folder cannot be written to.
     """
-    source = source_of(result.study) if _DICOM & set(formats) or result.study.dicom else None
+    source = source_of(result.study) if set(formats) - {Format.NIFTI} and _may_refer(result, formats) else None
     contents = encode_results(result, source, formats)
     make_folder(folder)
     for name, data in contents.items():
@@ -96,6 +97,13 @@ def write_results(result: Segmentation, folder: Path, formats: Sequence[Format])
         result.save(folder / _NAMES[Format.NIFTI])
     names = [*contents, *([_NAMES[Format.NIFTI]] if Format.NIFTI in formats else [])]
     return tuple(folder / name for name in names)
+
+
+def _may_refer(result: Segmentation, formats: Sequence[Format]) -> bool:
+    """Whether a form is wanted that is about DICOM objects, or could be; a preview does without."""
+    if _DICOM & set(formats):
+        return True
+    return result.study.dicom is not None and bool(result.study.dicom.planes[0].instance.frame_of_reference)
 
 
 def encode_results(result: Segmentation, source: Source | None, formats: Sequence[Format]) -> Mapping[str, bytes]:
@@ -111,18 +119,18 @@ def _dicom_forms(result: Segmentation, source: Source, formats: Sequence[Format]
     referred = None
     for wanted, named, kind in _SEGMENTATIONS:
         if wanted in formats:
-            dataset = make_segmentation(result, source, identity_of(named, result, source), kind)
+            dataset = _made(make_segmentation, result, source, identity_of(named, result, source), kind)
             if dataset is not None:
                 made[_NAMES[wanted]] = data = _bytes_of(dataset)
                 prove_segmentation(data, result, source)
                 referred = dataset
     if Format.SR in formats:
-        made[_NAMES[Format.SR]] = data = _bytes_of(
-            make_report(result, source, identity_of("sr", result, source), referred)
-        )
-        prove_report(data, result, source, None if referred is None else str(referred.SOPInstanceUID))
+        refers_to = None if referred is None else str(referred.SOPInstanceUID)
+        identity = identity_of("sr", result, source, refers_to or "")
+        made[_NAMES[Format.SR]] = data = _bytes_of(_made(make_report, result, source, identity, referred))
+        prove_report(data, result, source, refers_to)
     if Format.RTSTRUCT in formats:
-        structure_set = make_structure_set(result, source, identity_of("rtstruct", result, source))
+        structure_set = _made(make_structure_set, result, source, identity_of("rtstruct", result, source))
         if structure_set is not None:
             made[_NAMES[Format.RTSTRUCT]] = data = _bytes_of(structure_set)
             prove_structure_set(data, result, source)
@@ -137,8 +145,27 @@ def _preview_forms(result: Segmentation, source: Source | None) -> dict[str, byt
     forms = {_PICTURE: buffer.getvalue()}
     if source is not None:
         identity = identity_of("preview", result, source)
-        forms[_CAPTURE] = _bytes_of(make_secondary_capture(picture, result, source, identity))
+        forms[_CAPTURE] = data = _bytes_of(_made(make_secondary_capture, picture, result, source, identity))
+        prove_belonging(data, source, "the preview")
     return forms
+
+
+def _made(make: Callable[..., Any], *arguments: Any) -> Any:
+    """Make a form; what a header holds that its writer cannot copy is no traceback, which would quote it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote values too
+            return make(*arguments)
+    except ScnasError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the library raises what comes
+        kind = type(error).__name__
+    raise FormatError(
+        "the study",
+        expected="objects whose attributes can be copied into results",
+        found=f"some that cannot ({kind})",
+        remedy="Ask for --format nifti, and have the study's attributes corrected where it comes from",
+    )
 
 
 def _bytes_of(dataset: Any) -> bytes:

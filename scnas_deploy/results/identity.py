@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+import numpy as np
+
 from scnas_deploy.data.dicom.attributes import text
 from scnas_deploy.files import sha256_of
 from scnas_deploy.inference.segmentation import Segmentation
@@ -35,18 +37,19 @@ class Identity:
     """HHMMSS, likewise."""
 
 
-def identity_of(kind: str, result: Segmentation, source: Source) -> Identity:
+def identity_of(kind: str, result: Segmentation, source: Source, *refers_to: str) -> Identity:
     """Name a result.
 
     Args:
         kind: 'seg', 'labelmap', 'sr', 'rtstruct' or 'preview'.
         result: What it is made of.
         source: The study's objects.
+        refers_to: UIDs of other results that it names.
     """
     first = source.headers[0]
     return Identity(
-        series_uid=uid(kind, "series", result, source),
-        sop_uid=uid(kind, "object", result, source),
+        series_uid=uid(kind, "series", result, source, *refers_to),
+        sop_uid=uid(kind, "object", result, source, *refers_to),
         series_number=_SERIES_NUMBERS[kind],
         date=_first(first, "Date") or _NO_DATE,
         time=_first(first, "Time") or _MIDNIGHT,
@@ -59,7 +62,7 @@ def _first(header: Any, what: str) -> str:
     return next((value for value in found if value), "")
 
 
-def uid(kind: str, what: str, result: Segmentation, source: Source) -> str:
+def uid(kind: str, what: str, result: Segmentation, source: Source, *refers_to: str) -> str:
     """A UID made of all that the result depends on (PS3.5 B.2, with a digest for the UUID)."""
     first = source.headers[0]
     named = [
@@ -71,7 +74,10 @@ def uid(kind: str, what: str, result: Segmentation, source: Source) -> str:
         result.model_digest,
         result.engine,
         result.precision,
-        list(source.origin.corrections),
+        [sorted({plane.instance.uid for plane in each.planes}) for each in source.origin.further],
+        list(source.origin.all_corrections),
+        sha256_of(np.ascontiguousarray(result.labels_XYZ).tobytes()),
+        refers_to,
         [label.model_dump(mode="json") for label in result.labels],
         version("scnas-deploy"),
     ]

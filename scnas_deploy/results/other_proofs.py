@@ -11,7 +11,7 @@ from scnas_deploy.inference.segmentation import Segmentation
 from scnas_deploy.results.concepts import code_of
 from scnas_deploy.results.source import Source
 
-_FINDING, _VOLUME = ("121071", "DCM"), ("118565006", "SCT")
+_FINDING, _VOLUME, _TRACKING = ("121071", "DCM"), ("118565006", "SCT"), ("112039", "DCM")
 _ROUNDING_ML = 1e-6
 
 
@@ -23,6 +23,7 @@ def prove_structure_set(data: bytes, result: Segmentation, source: Source) -> No
     """
     dataset = pydicom().dcmread(io.BytesIO(data))
     _prove_belonging(dataset, source, "the structure set")
+    _prove_references(dataset, source)
     planes = source.origin.on_planes(result.labels_XYZ)
     labels = [label for label in result.labels if (planes == label.value).any()]
     names = roi_names(dataset)
@@ -36,6 +37,26 @@ def prove_structure_set(data: bytes, result: Segmentation, source: Source) -> No
         differing = int((drawn != (planes == label.value)).sum())
         if differing:
             raise _error("the structure set", f"every pixel of '{label.name}'", f"{differing} that differ")
+
+
+def _prove_references(dataset: Any, source: Source) -> None:
+    """Every frame of reference and image that is named must be the source's."""
+    known = {"ReferencedSOPInstanceUID": {str(header.SOPInstanceUID) for header in source.headers}}
+    known["ReferencedSOPInstanceUID"].add(str(source.headers[0].StudyInstanceUID))
+    frames = {str(source.headers[0].FrameOfReferenceUID)}
+    known |= {"FrameOfReferenceUID": frames, "ReferencedFrameOfReferenceUID": frames}
+    for element in dataset.iterall():
+        if str(element.value) not in known.get(element.keyword, (str(element.value),)):
+            raise _error("the structure set", f"the source's {element.keyword}", "another one")
+
+
+def prove_belonging(data: bytes, source: Source, what: str) -> None:
+    """Compare whose an object is with whose the source is.
+
+    Raises:
+        ProofError: If patient or study is another.
+    """
+    _prove_belonging(pydicom().dcmread(io.BytesIO(data), stop_before_pixels=True), source, what)
 
 
 def prove_report(data: bytes, result: Segmentation, source: Source, segmentation_uid: str | None) -> None:
@@ -52,12 +73,12 @@ def prove_report(data: bytes, result: Segmentation, source: Source, segmentation
     """
     dataset = pydicom().dcmread(io.BytesIO(data))
     _prove_belonging(dataset, source, "the report")
-    found = {code: (ml, reference) for code, ml, reference in _groups(dataset)}
-    volumes, number = result.volumes_ml(), 0
+    found = {key: (ml, reference) for key, ml, reference in _groups(dataset)}
+    volumes, number, planes = result.volumes_ml(), 0, source.origin.on_planes(result.labels_XYZ)
     for label in result.labels:
-        present = bool((result.labels_XYZ == label.value).any())
+        present = bool((planes == label.value).any())
         number += present
-        ml, reference = found.pop(code_of(label), (float("nan"), None))
+        ml, reference = found.pop((label.name[:64], *code_of(label)), (float("nan"), None))
         if not abs(ml - volumes[label.name]) <= _ROUNDING_ML:
             raise _error("the report", f"{volumes[label.name]:.6f} ml of '{label.name}'", f"{ml:.6f} ml")
         if reference != ((segmentation_uid, number) if present else None):
@@ -66,13 +87,14 @@ def prove_report(data: bytes, result: Segmentation, source: Source, segmentation
         raise _error("the report", f"{len(result.labels)} structures", f"{len(found)} more")
 
 
-def _groups(dataset: Any) -> Iterator[tuple[tuple[str, str, str], float, tuple[str, int] | None]]:
-    """Code of the finding, volume in ml and referenced segment, of each group of measurements."""
+def _groups(dataset: Any) -> Iterator[tuple[tuple[str, ...], float, tuple[str, int] | None]]:
+    """Name and code of the finding, volume in ml and referenced segment, of each group of measurements."""
     for item in _items(dataset):
         children = item.get("ContentSequence", ())
         findings = [child.ConceptCodeSequence[0] for child in children if _concept(child) == _FINDING]
         numbers = [child.MeasuredValueSequence[0] for child in children if _concept(child) == _VOLUME]
-        if not findings or not numbers:
+        names = [str(child.TextValue) for child in children if _concept(child) == _TRACKING]
+        if not (findings and numbers and names):
             continue
         code, measured = findings[0], numbers[0]
         segments = [child.ReferencedSOPSequence[0] for child in children if child.ValueType == "IMAGE"]
@@ -80,7 +102,7 @@ def _groups(dataset: Any) -> Iterator[tuple[tuple[str, str, str], float, tuple[s
         if measured.MeasurementUnitsCodeSequence[0].CodeValue != "ml":
             raise _error("the report", "volumes in ml", "another unit")
         yield (
-            (str(code.CodeValue), str(code.CodingSchemeDesignator), str(code.CodeMeaning)),
+            (names[0], str(code.CodeValue), str(code.CodingSchemeDesignator), str(code.CodeMeaning)),
             float(measured.NumericValue),
             reference,
         )

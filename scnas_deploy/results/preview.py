@@ -85,6 +85,7 @@ def make_secondary_capture(picture: np.ndarray, result: Segmentation, source: So
         series_description=f"{result.model_name} preview (research use)"[:64],
         manufacturer_model_name=algorithm.model_name(result),
         software_versions=algorithm.software(),
+        specific_character_set=header.SpecificCharacterSet,
     )
     made.BurnedInAnnotation = "NO"
     made.Laterality = ""

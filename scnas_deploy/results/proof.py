@@ -16,6 +16,7 @@ from scnas_deploy.results.source import Source
 
 _PLACE_MM: Final = 0.01
 _DIRECTION: Final = 1e-4
+_HALF_VOXEL: Final = 0.51
 _LPS_TO_RAS: Final = np.array([-1.0, -1.0, 1.0])
 
 
@@ -34,8 +35,11 @@ def prove_segmentation(data: bytes, result: Segmentation, source: Source) -> Non
         decoded = decode_segmentation(data)
     except UndecodedError as error:
         raise _error("an object that another reader understands", str(error)) from error
+    _require("whole pixels, which belong to a structure or do not", decoded.kind in ("BINARY", "LABELMAP"))
     _prove_belonging(decoded, source)
-    labels = [label for label in result.labels if (result.labels_XYZ == label.value).any()]
+    _prove_windows(result, source)
+    planes = source.origin.on_planes(result.labels_XYZ)
+    labels = [label for label in result.labels if (planes == label.value).any()]
     _prove_segments(decoded, labels)
     masks = _masks(decoded, source, len(labels))
     for number, label in enumerate(labels, start=1):
@@ -68,6 +72,8 @@ def _masks(decoded: DecodedSegmentation, source: Source, num_segments: int) -> n
         if (frame.segment, plane) in seen or frame.pixels.shape != (rows, columns) or frame.segment > num_segments:
             raise _error("one frame of the source's size for each plane of a segment", "another one")
         seen.add((frame.segment, plane))
+        if frame.pixels.max(initial=0) > (num_segments if frame.segment == 0 else 1):
+            raise _error("pixels that name the segments described", "one that names another")
         for number in range(1, num_segments + 1) if frame.segment == 0 else (frame.segment,):
             masks[number - 1, plane] |= frame.pixels == (number if frame.segment == 0 else 1)
     return masks
@@ -87,10 +93,21 @@ def _plane_of(frame: DecodedFrame, source: Source) -> int:
         raise _error("frames with the study's pixel spacing", "one with another")
     place = source.origin.planes[plane]
     number = place.frame.number + 1 if len(place.instance.frames) > 1 and place.instance.tiles == 1 else None
+    if not frame.sources and place.instance.tiles == 1:
+        raise _error("frames that name the image they lie on", "one that names none")
     for uid, frame_number in frame.sources:
         if uid != place.instance.uid or (frame_number is not None and frame_number != number):
             raise _error("frames that name the image they lie on", "one that names another")
     return plane
+
+
+def _prove_windows(result: Segmentation, source: Source) -> None:
+    """Where each plane's first pixel lies in the volume must be where it lies in the patient, to half a voxel."""
+    to_voxels = np.linalg.inv(result.study.affine_ras)
+    for position, window in zip(source.origin.stack.positions_mm, source.origin.windows, strict=True):
+        there = to_voxels[:3, :3] @ (position * _LPS_TO_RAS) + to_voxels[:3, 3]
+        if np.abs(there - window).max() > _HALF_VOXEL:
+            raise _error("planes that lie in the volume where they lie in the patient", "one elsewhere")
 
 
 def _prove_mask(label: Label, mask: np.ndarray, result: Segmentation, source: Source) -> None:

@@ -57,7 +57,7 @@ def make_report(result: Segmentation, source: Source, identity: Identity, segmen
 
 def _content(result: Segmentation, source: Source, segmentation: Any | None) -> Any:
     sr = highdicom().sr
-    numbers = {label.value: number for number, label in enumerate(found_labels(result), start=1)}
+    numbers = {label.value: number for number, label in enumerate(found_labels(result, source), start=1)}
     volumes = result.volumes_ml()
     groups = []
     for label in result.labels:

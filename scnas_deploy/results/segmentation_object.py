@@ -15,15 +15,15 @@ from scnas_deploy.results.source import Source
 SegmentationType = Literal["BINARY", "LABELMAP"]
 
 
-def found_labels(result: Segmentation) -> tuple[Label, ...]:
-    """Structures that have voxels, in the plan's order; the first is segment number 1."""
-    present = set(np.unique(result.labels_XYZ).tolist())
+def found_labels(result: Segmentation, source: Source) -> tuple[Label, ...]:
+    """Structures that have pixels on the source's planes, in the plan's order; the first is segment number 1."""
+    present = set(np.unique(source.origin.on_planes(result.labels_XYZ)).tolist())
     return tuple(label for label in result.labels if label.value in present)
 
 
 def segment_planes(result: Segmentation, source: Source) -> np.ndarray:
     """Segment numbers on the source's planes in the order of its frames, (planes, rows, columns); 0 is background."""
-    labels = found_labels(result)
+    labels = found_labels(result, source)
     dtype = np.uint8 if len(labels) < 256 else np.uint16
     numbers = np.zeros(int(result.labels_XYZ.max()) + 1, dtype=dtype)
     for number, label in enumerate(labels, start=1):
@@ -39,7 +39,7 @@ def make_segmentation(
     Returns:
         A data set; None where no structure was found, since a segment must have pixels.
     """
-    labels = found_labels(result)
+    labels = found_labels(result, source)
     if not labels:
         return None
     library = highdicom()

@@ -1,25 +1,14 @@
 """The DICOM objects that a result is about, with their headers."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from scnas_deploy.data.dicom.headers import UnreadableError, read_header
 from scnas_deploy.data.dicom.instances import Instance
 from scnas_deploy.data.dicom.origin import DicomOrigin
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import ConfigError, FormatError
-
-_MAY_BE_EMPTY: Final = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
+from scnas_deploy.results.normalisation import normalised
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -67,7 +56,14 @@ def source_of(study: Volume) -> Source:
             "--format",
             expected="images with a frame of reference, which results could share",
             found="images without",
-            remedy="Ask for nifti and preview only, or send the study as the scanner made it",
+            remedy="Ask for nifti only, or send the study as the scanner made it",
+        )
+    if len(_instances(study.dicom)) > 1 and any(len(plane.instance.frames) > 1 for plane in study.dicom.planes):
+        raise ConfigError(
+            "--format",
+            expected="a series of single planes, or one enhanced object",
+            found="several enhanced objects",
+            remedy="Ask for nifti only",
         )
     return Source(study.dicom, tuple(_header(instance) for instance in _instances(study.dicom)))
 
@@ -77,7 +73,7 @@ def _instances(origin: DicomOrigin) -> tuple[Instance, ...]:
 
 
 def _header(instance: Instance) -> Any:
-    """An object's header; what a composite object must have, be it empty (PS3.3 C.7.1.1, C.7.2.1), is there."""
+    """An object's header, as results can be made with it."""
     try:
         header = read_header(instance.source).dataset
     except UnreadableError as error:
@@ -87,7 +83,4 @@ def _header(instance: Instance) -> Any:
             found=str(error),
             remedy="Segment the study again once it is complete",
         ) from error
-    for keyword in _MAY_BE_EMPTY:
-        if keyword not in header:
-            setattr(header, keyword, "")
-    return header
+    return normalised(header)

@@ -1,5 +1,6 @@
 """RTSTRUCT objects (PS3.3 A.19), written with pydicom: closed planar contours on the source's planes."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ _COPIED: Final = (
 
 def make_structure_set(result: Segmentation, source: Source, identity: Identity) -> Any | None:
     """Make the object; None where no structure was found."""
-    labels = found_labels(result)
+    labels = found_labels(result, source)
     if not labels:
         return None
     made = _empty(source, identity)
@@ -72,7 +73,7 @@ def _empty(source: Source, identity: Identity) -> Any:
     made = library.dataset.FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     for keyword in _COPIED:
         if keyword in source.headers[0]:
-            made[keyword] = source.headers[0][keyword]
+            made[keyword] = copy.deepcopy(source.headers[0][keyword])
     made.SOPClassUID, made.SOPInstanceUID = _SOP_CLASS, identity.sop_uid
     made.SeriesInstanceUID, made.SeriesNumber = identity.series_uid, identity.series_number
     made.InstanceCreationDate, made.InstanceCreationTime = identity.date, identity.time

@@ -68,9 +68,12 @@ def test_each_object_has_uids_of_its_own(result, tmp_path):
         {"model_digest": "f" * 64},
         {"precision": "int8"},
         {"engine": "onnxruntime 1.31"},
+        {"labels_XYZ": "another"},
     ],
 )
 def test_another_model_or_setting_gives_another_object(result, tmp_path, changed):
+    if "labels_XYZ" in changed:
+        changed = {"labels_XYZ": np.roll(result.labels_XYZ, 1, axis=0)}
     first = uids(write_results(result, tmp_path / "first", ALL))
     second = uids(write_results(replace(result, **changed), tmp_path / "second", ALL))
     assert not set(first.values()) & set(second.values())
@@ -146,13 +149,13 @@ def test_the_audit_names_uids_and_no_patient(tmp_path):
     planted = result_on(Drawing(patient="PLANTED").save(tmp_path))
     path = tmp_path / "audit.jsonl"
     for _ in range(2):
-        append_audit(path, planted, [tmp_path / "PLANTED" / "seg.dcm"])
+        append_audit(path, planted, ["dicom-seg"])
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert "PLANTED" not in path.read_text()
     assert len(lines) == 2
     assert lines[0]["model_digest"] == planted.model_digest
     assert len(lines[0]["instance_uids"]) == 12
-    assert lines[0]["forms"] == ["seg.dcm"]
+    assert lines[0]["forms"] == ["dicom-seg"]
 
 
 def test_neither_picture_nor_metadata_of_the_preview_name_the_patient(tmp_path):

@@ -156,7 +156,18 @@ def cut_off_pixels(dataset):
     dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
 
 
+def forget_sources(dataset):
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        del group.DerivationImageSequence
+
+
+def call_it_fractional(dataset):
+    dataset.SegmentationType = "FRACTIONAL"
+
+
 MUTATIONS = [
+    forget_sources,
+    call_it_fractional,
     mirror_orientation,
     exchange_row_and_column,
     swap_two_positions,

@@ -124,9 +124,29 @@ def lift_contours(dataset):
     contour.ContourData = [f"{value:.6f}" for value in points.ravel()]
 
 
+def another_frame_of_reference(dataset):
+    for roi in dataset.StructureSetROISequence:
+        roi.ReferencedFrameOfReferenceUID = "1.2.3"
+
+
+def name_other_images(dataset):
+    for roi in dataset.ROIContourSequence:
+        for contour in roi.ContourSequence:
+            contour.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3"
+
+
 @pytest.mark.parametrize(
     "mutate",
-    [change_a_point, mirror_contours, drop_a_contour, exchange_names, another_patient, lift_contours],
+    [
+        another_frame_of_reference,
+        name_other_images,
+        change_a_point,
+        mirror_contours,
+        drop_a_contour,
+        exchange_names,
+        another_patient,
+        lift_contours,
+    ],
     ids=lambda mutate: mutate.__name__,
 )
 def test_a_mutated_structure_set_is_refused(tmp_path, mutate):

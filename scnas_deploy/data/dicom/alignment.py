@@ -64,6 +64,8 @@ def _check_belonging(volume: Volume, reference: Volume, name: str) -> None:
     ):
         if ours != theirs:
             raise _error(name, expected=f"the first channel's {what}", found="another one")
+    if not first.frame_of_reference:
+        raise _error(name, expected="a frame of reference that both channels share", found="none")
 
 
 def _error(name: str, *, expected: str, found: str) -> ChoiceError:

@@ -101,7 +101,15 @@ def require_complete(choice: Choice) -> tuple[Candidate, ...]:
         VerdictError: If the one series that could serve a channel, or was named for it, is no regular grid.
         ChoiceError: If none or several series could serve one.
     """
-    return tuple(_required(choice, index) for index in range(len(choice.channels)))
+    taken = tuple(_required(choice, index) for index in range(len(choice.channels)))
+    if len({each.number for each in taken}) < len(taken):
+        raise ChoiceError(
+            "study",
+            expected="a series of its own for each channel",
+            found=f"series {', '.join(str(each.number) for each in taken)}",
+            remedy="Make the model's rules tell them apart (scnas models amend), or name them with --series",
+        )
+    return taken
 
 
 def _required(choice: Choice, channel: int) -> Candidate:

@@ -5,10 +5,14 @@ part of one. The new grid keeps the planes' orientation and pixel spacing; it is
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from scnas_deploy.data.dicom.grid import Stack
+from scnas_deploy.errors import GeometryError
+
+_MOST_LEVELS: Final = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,6 +44,13 @@ def correct(stack: Stack, voxels_XYP: np.ndarray) -> Corrected:
     low_2 = np.floor(shifts_P2.min(axis=0) + 1e-6)
     size_2 = np.array(voxels_XYP.shape[:2]) + np.ceil(shifts_P2.max(axis=0) - low_2 - 1e-6).astype(int)
     levels = np.arange(round(heights[-1] / step) + 1) * step
+    if len(levels) > _MOST_LEVELS * len(heights):
+        raise GeometryError(
+            "the series",
+            expected=f"gaps that at most {_MOST_LEVELS} times as many planes fill",
+            found=f"{len(heights)} planes over {heights[-1]:.0f} mm, {step:.2f} mm apart mostly",
+            remedy="Send one complete volume, as it was reconstructed",
+        )
     fill = float(voxels_XYP.min())
     grid = np.empty((*size_2, len(levels)), dtype=voxels_XYP.dtype)
     moved: dict[int, np.ndarray] = {}

@@ -36,7 +36,17 @@ def main() -> None:
 
 def _frames(iter_pixels: object, data: bytes) -> Iterator[np.ndarray]:
     dataset = pydicom().dcmread(io.BytesIO(data), force=True)
+    _check_fragments(dataset.PixelData, int(dataset.get("NumberOfFrames") or 1))
     yield from iter_pixels(dataset)  # type: ignore[operator]
+
+
+def _check_fragments(pixels: bytes, frames: int) -> None:
+    """Refuse pixels of which it cannot be told which frame they are: the library would shift the rest (PS3.5 A.4)."""
+    encaps, stream = pydicom().encaps, io.BytesIO(pixels)
+    offsets = encaps.parse_basic_offsets(stream)
+    fragments, _ = encaps.parse_fragments(stream)
+    if frames > 1 and (len(offsets) or fragments) != frames:
+        raise ValueError(f"{frames} frames, but {len(offsets)} offsets and {fragments} fragments")
 
 
 def _object(inward: BinaryIO) -> bytes:

@@ -3,6 +3,7 @@
 Order along the volume comes from positions alone, never from instance numbers or names.
 """
 
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import acos, degrees
@@ -29,6 +30,43 @@ SAME_DIRECTION: Final = 1e-4
 """Largest difference of a direction cosine between planes of one orientation: real series differ by 1e-7."""
 
 _SAME_PLACE_MM: Final = 1e-3
+_SAME_PLACE: Final = 0.05
+"""The same in units of the distance between planes of one volume, which is near the largest there is."""
+_USUAL: Final = 90
+"""Percentile of the distances: planes of several volumes that nearly coincide make most of them tiny."""
+
+_PARTS: Final = frozenset(
+    [
+        "M",
+        "P",
+        "R",
+        "I",
+        "MAGNITUDE",
+        "PHASE",
+        "REAL",
+        "IMAGINARY",
+        "WATER",
+        "FAT",
+        "IN_PHASE",
+        "OUT_PHASE",
+        "IP",
+        "OP",
+        "W",
+        "F",
+        "ADC",
+        "FA",
+        "TRACEW",
+        "T1",
+        "T2",
+        "MPR",
+        "MIP",
+    ]
+)
+"""Words of image types (PS3.3 C.8.3.1.1.1, C.8.13.3.1) that tell volumes of one acquisition apart."""
+
+_STEADY: Final[tuple[Shared, ...]] = ("image type", "echo time", "b-value", "energy", "reconstruction kernel")
+"""What all planes of a volume share of what tells volumes apart."""
+
 _SAME_SPACING_MM: Final = 1e-4
 _FEWEST: Final = 2
 _OFF_GRID_VOXELS: Final = 0.1
@@ -122,7 +160,7 @@ def stack_of(instances: Sequence[Instance]) -> tuple[Stack | None, tuple[Verdict
     if len(planes) < _FEWEST:
         return None, (TooFewSlices(slices=len(planes)),)
     stack = Stack(tuple(planes), row, column)
-    return stack, (*_tilt(stack), *_gap(stack))
+    return stack, (*_mixed_kinds(planes), *_tilt(stack), *_gap(stack))
 
 
 def _mixed_objects(instances: Sequence[Instance]) -> tuple[Verdict, ...]:
@@ -132,6 +170,7 @@ def _mixed_objects(instances: Sequence[Instance]) -> tuple[Verdict, ...]:
         ("patient", {each.patient for each in instances}),
         ("study", {each.study_uid for each in instances}),
         ("frame of reference", {each.frame_of_reference for each in instances}),
+        ("object class", {each.sop_class for each in instances}),
         ("size", {each.shape for each in instances}),
     )
     return tuple(Mixed(what=what, values=len(values)) for what, values in found if len(values) > 1)
@@ -146,6 +185,18 @@ def _mixed_places(places: Sequence[Place]) -> tuple[Verdict, ...]:
     if np.ptp(np.array(list(spacings)), axis=0).max() > _SAME_SPACING_MM:
         verdicts.append(Mixed(what="spacing", values=len(spacings)))
     return tuple(verdicts)
+
+
+def _mixed_kinds(planes: Sequence[Plane]) -> tuple[Verdict, ...]:
+    """Planes of several volumes that lie beside each other: what is steady within one volume differs."""
+    found = ((kind, {_steady(plane, kind) for plane in planes}) for kind in _STEADY)
+    return tuple(Mixed(what=kind, values=len(values)) for kind, values in found if len(values) > 1)
+
+
+def _steady(plane: Plane, kind: str) -> Hashable:
+    """A value; of an image type what part of the signal it shows, since others may say how a plane was acquired."""
+    value = _value(plane, kind)
+    return frozenset(re.split(r"[\\/]", value)) & _PARTS if kind == "image type" else value
 
 
 def _count_orientations(places: Sequence[Place]) -> int:
@@ -187,8 +238,11 @@ def _repeated(planes: Sequence[Plane]) -> Verdict | None:
 def _places(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Planes by place, from planes in the order of their heights."""
     places: list[list[Plane]] = []
+    distances = np.diff([plane.height_mm for plane in planes])
+    apart = distances[distances > _SAME_PLACE_MM]
+    near = max(_SAME_PLACE_MM, _SAME_PLACE * float(np.percentile(apart, _USUAL))) if len(apart) else _SAME_PLACE_MM
     for plane in planes:
-        if places and plane.height_mm - places[-1][0].height_mm <= _SAME_PLACE_MM:
+        if places and plane.height_mm - places[-1][0].height_mm <= near:
             places[-1].append(plane)
         else:
             places.append([plane])

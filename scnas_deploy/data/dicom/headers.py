@@ -9,6 +9,8 @@ from scnas_deploy.data.dicom.library import pydicom
 from scnas_deploy.data.dicom.sources import Source
 from scnas_deploy.errors import FormatError, InputError
 
+NO_DICOM: Final = "no DICOM object"
+
 _MAX_ELEMENT_BYTES: Final = 256 << 20
 """Of one element of a header."""
 
@@ -81,8 +83,8 @@ def _without_preamble(bounded: "_Bounded") -> Any:
     except MemoryError:
         raise
     except Exception as error:  # as above
-        raise UnreadableError("no DICOM object") from error
-    raise UnreadableError("no DICOM object")
+        raise UnreadableError(NO_DICOM) from error
+    raise UnreadableError(NO_DICOM)
 
 
 def _syntax(dataset: Any) -> str:

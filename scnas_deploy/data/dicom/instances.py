@@ -37,6 +37,8 @@ class Instance:
     source: Source = field(repr=False)
     uid: str
     """SOP instance UID."""
+    sop_class: str
+    """SOP class UID."""
     series_uid: str
     study_uid: str
     frame_of_reference: str
@@ -72,6 +74,7 @@ def instance_of(source: Source, header: Header) -> Instance:
     return Instance(
         source=source,
         uid=_uid(dataset, "SOPInstanceUID"),
+        sop_class=_uid(dataset, "SOPClassUID"),
         series_uid=_uid(dataset, "SeriesInstanceUID"),
         study_uid=_uid(dataset, "StudyInstanceUID"),
         frame_of_reference=text(dataset, "FrameOfReferenceUID"),
@@ -113,6 +116,8 @@ def _stored_range(header: Header, num_pixels: int) -> tuple[int, int]:
     stored = whole(header.dataset, "BitsStored", bits)
     if bits not in (8, 16, 32) or not 0 < stored <= bits:
         raise UnreadableError(f"pixels of {stored} bits in {bits}")
+    if whole(header.dataset, "HighBit", stored - 1) != stored - 1:
+        raise UnreadableError("pixels whose bits do not lie lowest")
     needed = num_pixels * bits // 8 if header.syntax in NATIVE else 1
     if header.pixel_bytes is not None and header.pixel_bytes < needed:
         raise UnreadableError("its pixels are missing or cut off")

@@ -17,6 +17,14 @@ class DicomOrigin:
     """Of each plane: the voxel (x, y, z) that is nearest to its first pixel."""
     corrections: tuple[Correction, ...] = ()
     """What was done to the planes to make a grid of them."""
+    further: tuple["DicomOrigin", ...] = ()
+    """Of the further channels of a volume, which were brought to this one's grid."""
+
+    @property
+    def all_corrections(self) -> tuple[Correction, ...]:
+        """What was done to any channel's planes."""
+        origins = (self, *self.further)
+        return tuple(dict.fromkeys(correction for origin in origins for correction in origin.corrections))
 
     @property
     def planes(self) -> tuple[Plane, ...]:

@@ -72,12 +72,21 @@ def stored_frames(instance: Instance, decoder: Decoder) -> Iterator[np.ndarray]:
         with instance.source.open() as file:
             data = file.read()
         stored = _native_frames(data, instance) if instance.syntax in NATIVE else decoder.frames(data, stored_shape)
-        for frame in stored:
+        for frame in _exactly(stored, 1 if instance.tiles > 1 else len(instance.frames)):
             yield from _tiles(frame, (rows, columns))
     except (UndecodableError, MemoryError):
         raise
     except Exception as error:  # of damaged files the library raises nearly everything
         raise UndecodableError("pixels that cannot be decoded") from error
+
+
+def _exactly(frames: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """All frames, which must be so many: of more or fewer it cannot be told where each belongs."""
+    came = 0
+    for came, frame in enumerate(frames, start=1):  # noqa: B007
+        yield frame
+    if came != count:
+        raise UndecodableError("fewer or more frames than the object has")
 
 
 def _tiles(frame: np.ndarray, shape: tuple[int, int]) -> Iterator[np.ndarray]:

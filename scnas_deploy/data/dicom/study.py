@@ -1,5 +1,6 @@
 """A DICOM study becomes one volume: its series chosen, read and brought to one grid."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 
 from scnas_deploy.data.dicom.alignment import aligned
 from scnas_deploy.data.dicom.choice import BY_RULES, SeriesChoice, choose, require_complete
+from scnas_deploy.data.dicom.headers import NO_DICOM
 from scnas_deploy.data.dicom.reading import read_series
 from scnas_deploy.data.dicom.scan import Scan, Series, scan
 from scnas_deploy.data.plan import Plan
@@ -34,12 +36,22 @@ def load_dicom_study(paths: Iterable[Path], plan: Plan | None = None, how: Serie
     """
     found = scan(paths)
     if plan is None:
-        return read_series(_only(found), how.allow)
+        volume = read_series(_only(found), how.allow)
+        return replace(volume, notes=(*_damage(found), *volume.notes))
     volumes = [read_series(each.series, how.allow) for each in require_complete(choose(found, plan, how))]
     first, *others = volumes
     data = [first.data, *(aligned(other, first, f"channel {k}") for k, other in enumerate(others, start=2))]
-    notes = tuple(dict.fromkeys(note for volume in volumes for note in volume.notes))
-    return first if not others else replace(first, data=np.concatenate(data), notes=notes)
+    notes = tuple(dict.fromkeys(note for volume in volumes for note in (*_damage(found), *volume.notes)))
+    assert first.dicom is not None
+    origin = replace(first.dicom, further=tuple(each.dicom for each in others if each.dicom is not None))
+    whole = first.data if not others else np.concatenate(data)
+    return replace(first, data=whole, notes=notes, dicom=origin)
+
+
+def _damage(found: Scan) -> tuple[str, ...]:
+    """What the user must know of files that could not be read: they may have belonged to the series."""
+    reasons = Counter(left.reason for left in found.left if left.damaged and left.reason != NO_DICOM)
+    return tuple(f"{count} file(s) of the study could not be read: {reason}." for reason, count in reasons.items())
 
 
 def _only(found: Scan) -> Series:

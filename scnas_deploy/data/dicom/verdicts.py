@@ -13,7 +13,20 @@ from scnas_deploy.errors import GeometryError, ScnasError
 Correction = Literal["resample-gaps", "shear-tilt", "split-mosaic"]
 """What may be done to a series that is no regular grid, where the user allows it."""
 
-Shared = Literal["orientation", "size", "spacing", "frame of reference", "patient", "study"]
+Shared = Literal[
+    "patient",
+    "study",
+    "frame of reference",
+    "object class",
+    "size",
+    "orientation",
+    "spacing",
+    "image type",
+    "echo time",
+    "b-value",
+    "energy",
+    "reconstruction kernel",
+]
 """What all planes of a volume share."""
 
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
@@ -97,7 +110,13 @@ class Mixed(Verdict):
         return f"planes of {self.values} different {_PLURALS.get(self.what, f'{self.what}s')}"
 
 
-_PLURALS = {"frame of reference": "frames of reference", "study": "studies", "spacing": "pixel spacings"}
+_PLURALS = {
+    "frame of reference": "frames of reference",
+    "object class": "object classes",
+    "study": "studies",
+    "spacing": "pixel spacings",
+    "energy": "energies",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -154,3 +154,18 @@ def test_four_series_of_one_head_are_four_channels(scnas_data):
     )
     assert volume.data.shape == (4, 280, 320, 22)
     assert len({channel.tobytes() for channel in volume.data}) == 4
+
+
+def test_one_series_does_not_serve_two_channels(study):
+    plan = ruled({"SeriesDescription": "FLAIR"}, {"Modality": "MR", "SeriesDescription": "FL"})
+    with pytest.raises(ChoiceError, match="a series of its own for each channel"):
+        load_study([study], plan)
+
+
+def test_what_was_done_to_any_channel_is_kept(study):
+    Drawing(name="T2", modality="MR").save(study, lambda objects: objects[:4] + objects[5:])
+    plan = ruled({"SeriesDescription": "FLAIR"}, {"SeriesDescription": "T2"})
+    volume = load_study([study], plan, SeriesChoice(allow=("resample-gaps",)))
+    assert volume.dicom.corrections == ()
+    assert volume.dicom.all_corrections == ("resample-gaps",)
+    assert len(volume.dicom.further[0].planes) == 11

@@ -103,3 +103,20 @@ def test_a_deflated_object_is_read(tmp_path):
         dataset.save_as(path)
     np.testing.assert_array_equal(read_series(scan([folder]).series[0]).data[0], drawing.voxels)
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda f: f[:9], lambda f: f[:3] + f[4:], lambda f: [f[0], *f]], ids=["fewer", "lost", "doubled"]
+)
+def test_frames_of_which_it_cannot_be_told_where_they_belong_are_refused(tmp_path, change):
+    path = Drawing(modality="MR").save_enhanced(tmp_path)
+    dataset = pydicom.dcmread(path)
+    dataset.compress(pydicom.uid.RLELossless)
+    frames = list(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=12))
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read_series(scan([path]).series[0]).data[0], Drawing().voxels)
+    dataset.PixelData = pydicom.encaps.encapsulate(change(frames), has_bot=False)
+    dataset.save_as(path)
+    with pytest.raises(VerdictError) as caught:
+        read_series(scan([path]).series[0])
+    assert caught.value.verdicts == (DamagedPixels(objects=1),)

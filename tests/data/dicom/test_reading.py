@@ -22,6 +22,8 @@ from scnas_deploy.data.dicom.verdicts import (
     Verdict,
     VerdictError,
 )
+from scnas_deploy.data.study import load_study
+from scnas_deploy.errors import GeometryError
 from tests.data.dicom.grids import GRIDS
 from tests.dicom_drawing import Drawing, Grid, seeded_uid
 
@@ -228,3 +230,58 @@ def test_the_origin_knows_each_plane_in_the_order_of_the_volume(tmp_path):
     assert uids == [seeded_uid("study", "drawn", index) for index in range(11, -1, -1)]
     labels = (volume.data[0] > -500).astype(np.uint8)
     np.testing.assert_array_equal(volume.dicom.on_planes(labels), labels.transpose(2, 1, 0))
+
+
+def interleaved(**first_and_second):
+    """Planes of two kinds in turns."""
+
+    def change(objects):
+        for number, dataset in enumerate(objects):
+            for keyword, values in first_and_second.items():
+                setattr(dataset, keyword, values[number % 2])
+        return objects
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values", "what"),
+    [
+        ("EchoTime", ("10", "80"), "echo time"),
+        ("ImageType", (["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"]), "image type"),
+        ("ConvolutionKernel", ("B30", "B70"), "reconstruction kernel"),
+        ("SOPClassUID", ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.128"), "object class"),
+    ],
+)
+def test_planes_of_two_volumes_beside_each_other_are_not_one(tmp_path, keyword, values, what):
+    found = verdicts(Drawing().save(tmp_path, interleaved(**{keyword: values})))
+    assert found == (Mixed(what=what, values=2),)
+
+
+def test_planes_that_nearly_coincide_are_duplicates(tmp_path):
+    def double(objects):
+        others = Drawing(seed=1).objects()
+        for number, dataset in enumerate(others):
+            x, y, z = map(float, dataset.ImagePositionPatient)
+            dataset.ImagePositionPatient = [x, y, z + 0.002]
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = seeded_uid("second", number)
+        return [*objects, *others]
+
+    path = Drawing().save(tmp_path, double)
+    assert verdicts(path, allow=("resample-gaps",)) == (Duplicate(positions=12),)
+
+
+def test_a_gap_that_nobody_could_fill_is_refused(tmp_path):
+    heights = [*(2.5 * np.arange(11)), 900.0]
+    with pytest.raises(GeometryError, match="12 planes over 900 mm"):
+        read(Drawing(grid=Grid(heights_mm=heights)).save(tmp_path), allow=("resample-gaps",))
+
+
+def test_what_could_not_be_read_is_told(tmp_path):
+    folder = Drawing().save(tmp_path)
+    for path in sorted(folder.iterdir())[-2:]:
+        path.write_bytes(path.read_bytes()[:900])
+    volume = load_study([folder])
+    assert volume.shape == (20, 16, 10)
+    assert len(volume.notes) == 1
+    assert volume.notes[0].startswith("2 file(s) of the study could not be read")
