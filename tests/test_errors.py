@@ -7,6 +7,7 @@ from scnas_deploy import errors
 from scnas_deploy.errors import (
     ArchitectureError,
     CapacityError,
+    ChoiceError,
     ConfigError,
     DataError,
     EngineError,
@@ -21,6 +22,7 @@ from scnas_deploy.errors import (
     PackageError,
     ParityError,
     PeerError,
+    ProofError,
     ScnasError,
     StaleLeaseError,
 )
@@ -30,6 +32,7 @@ TREE = {
     DataError: (3, ValueError),
     FormatError: (3, ValueError),
     GeometryError: (3, ValueError),
+    ChoiceError: (3, ValueError),
     FingerprintError: (3, ValueError),
     PackageError: (3, ValueError),
     ArchitectureError: (1, ValueError),
@@ -37,6 +40,7 @@ TREE = {
     ParityError: (1, RuntimeError),
     CapacityError: (1, MemoryError),
     EngineError: (1, RuntimeError),
+    ProofError: (1, RuntimeError),
     LedgerError: (1, RuntimeError),
     StaleLeaseError: (1, RuntimeError),
     PeerError: (1, RuntimeError),
