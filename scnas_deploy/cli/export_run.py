@@ -52,9 +52,11 @@ def write_package(request: RunRequest, *, weights: bool) -> WrittenPackage:
     options.require_training()
     if request.int8:
         _require_calibration()
-    _, dataset = options.open_project(request.project)
+    project, dataset = options.open_project(request.project)
     run = options.started_run(request.project, request.name or "train")
-    plan, genotype = run.network_plan(), run.genotype()
+    from scnas_deploy.export.amending import amended
+
+    plan, genotype = amended(run.network_plan(), project), run.genotype()
     from scnas_deploy.export.package import ExportOptions, export_package
     from scnas_deploy.export.proof import gate_of
     from scnas_deploy.export.real_patches import RealImages

@@ -104,19 +104,22 @@ def segment(
         announce=_announce,
     )
     loaded = load_model(path, engine=engine, precision=precision, num_threads=threads, trust=trust)
-    result = _segmented(loaded, study, how, wanted)
+    result = _segmented(loaded, study, how, wanted, target)
     outputs = target.write(result)
     if audit is not None:
         append_audit(audit, result, target.forms)
     _print(result, loaded.verdict.signer, target, outputs, time.monotonic() - started, as_json=json)
 
 
-def _segmented(loaded: "Model", study: list[Path], how: "SeriesChoice", wanted: "SegmentOptions") -> "Segmentation":
+def _segmented(
+    loaded: "Model", study: list[Path], how: "SeriesChoice", wanted: "SegmentOptions", target: Target
+) -> "Segmentation":
     """Read the study and segment it, and say on the way what the user should know."""
     from scnas_deploy.data.study import load_study
     from scnas_deploy.inference.engines.base import described
 
     volume = load_study(study, loaded.package.plan, how)
+    target.require_source(volume)
     for text in volume.notes:
         note(f"note: {text}")
     name = loaded.package.manifest.name

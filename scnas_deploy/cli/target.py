@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scnas_deploy.data.volume import Volume
     from scnas_deploy.inference.segmentation import Segmentation
     from scnas_deploy.results.formats import Format
 
@@ -56,6 +57,17 @@ class Target:
             return
         check_result_name(self.path)
         check_writable(self.path)
+
+    def require_source(self, study: "Volume") -> None:
+        """Refuse a study that the forms cannot be made of, before it is segmented.
+
+        Raises:
+            ConfigError: If it is not made of DICOM objects that results can refer to.
+            FormatError: If one of them cannot be read any more.
+        """
+        from scnas_deploy.results.formats import source_for
+
+        source_for(study, self.formats)
 
     def write(self, result: "Segmentation") -> tuple[Path, ...]:
         """Write a result; return its files."""

@@ -26,9 +26,23 @@ def model_version(result: Segmentation) -> str:
     return f"{result.model_digest[:_DIGEST_SHOWN]} {result.precision}"
 
 
+def settings(result: Segmentation) -> dict[str, str]:
+    """What else the result depends on: the engine, what was corrected of the planes, and in what limits were left."""
+    origin = result.study.dicom
+    told = {
+        "engine": result.engine,
+        "corrections": ", ".join(origin.all_corrections) if origin else "",
+        "outside_limits": "; ".join(result.outside_limits),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
 def identification(result: Segmentation) -> Any:
     """For a segment."""
     library = highdicom()
     return library.AlgorithmIdentificationSequence(
-        name=model_name(result), version=model_version(result), family=library.sr.CodedConcept(*_FAMILY)
+        name=model_name(result),
+        version=model_version(result),
+        family=library.sr.CodedConcept(*_FAMILY),
+        parameters=settings(result),
     )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import ConfigError, FormatError, ScnasError
 from scnas_deploy.files import atomic_path, make_folder
 from scnas_deploy.inference.segmentation import Segmentation
@@ -87,7 +88,7 @@ def write_results(result: Segmentation, folder: Path, formats: Sequence[Format])
         ProofError: If a form, read back, says something else; nothing has been written then.
         OutputError: If the folder cannot be written to.
     """
-    source = source_of(result.study) if set(formats) - {Format.NIFTI} and _may_refer(result, formats) else None
+    source = source_for(result.study, formats)
     contents = encode_results(result, source, formats)
     make_folder(folder)
     for name, data in contents.items():
@@ -99,11 +100,18 @@ def write_results(result: Segmentation, folder: Path, formats: Sequence[Format])
     return tuple(folder / name for name in names)
 
 
-def _may_refer(result: Segmentation, formats: Sequence[Format]) -> bool:
-    """Whether a form is wanted that is about DICOM objects, or could be; a preview does without."""
-    if _DICOM & set(formats):
-        return True
-    return result.study.dicom is not None and bool(result.study.dicom.planes[0].instance.frame_of_reference)
+def source_for(study: Volume, formats: Sequence[Format]) -> Source | None:
+    """Return the DICOM objects that forms of a study refer to; a preview does without where there are none.
+
+    Raises:
+        ConfigError: If DICOM forms are wanted of a study that they cannot refer to.
+        FormatError: If one of its objects cannot be read any more.
+    """
+    if not _DICOM & set(formats):
+        referable = study.dicom is not None and study.dicom.planes[0].instance.frame_of_reference
+        if Format.PREVIEW not in formats or not referable:
+            return None
+    return source_of(study)
 
 
 def encode_results(result: Segmentation, source: Source | None, formats: Sequence[Format]) -> Mapping[str, bytes]:

@@ -112,8 +112,9 @@ def _volume(ml: float, result: Segmentation) -> Any:
 
 
 def _algorithm(result: Segmentation) -> Any:
+    told = [f"{name}: {value}" for name, value in algorithm.settings(result).items()]
     return highdicom().sr.AlgorithmIdentification(
-        name=algorithm.model_name(result), version=algorithm.model_version(result), parameters=[RESEARCH_USE]
+        name=algorithm.model_name(result), version=algorithm.model_version(result), parameters=[RESEARCH_USE, *told]
     )
 
 

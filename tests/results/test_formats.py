@@ -108,6 +108,14 @@ def coded(segment) -> CodedTerm:
     return CodedTerm(value=code.CodeValue, scheme=code.CodingSchemeDesignator, meaning=code.CodeMeaning)
 
 
+def test_what_was_corrected_stands_in_the_objects(tmp_path):
+    path = Drawing(modality="MR").save(tmp_path, lambda objects: objects[:5] + objects[6:])
+    files = write_results(result_on(path, allow=["resample-gaps"]), tmp_path / "out", [Format.SEG, Format.SR])
+    for file in files:
+        told = [str(each.value) for each in pydicom.dcmread(file).iterall() if each.VR in ("LT", "UT")]
+        assert any("resample-gaps" in text for text in told), file.name
+
+
 def test_objects_refer_to_the_images_they_are_made_of(result, tmp_path):
     files = {file.name: file for file in write_results(result, tmp_path / "out", ALL)}
     sources = {plane.instance.uid for plane in result.study.dicom.planes}
