@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,6 +15,7 @@ from scnas_deploy.cli.console import note, progress, say, say_json
 
 if TYPE_CHECKING:
     from scnas_deploy.inference.trust import Trust
+    from scnas_deploy.jobs.batch import Batch
     from scnas_deploy.jobs.crew import Crew, Start
     from scnas_deploy.jobs.ledger import Ledger
     from scnas_deploy.jobs.study_worker import StudyOrders
@@ -67,15 +69,13 @@ def batch(
     json: options.JsonOption = False,
 ) -> None:
     """Segment many studies; after a stop, the same command goes on."""
-    from scnas_deploy.jobs.batch import make_batch, take_up
+    from scnas_deploy.jobs.batch import make_batch
     from scnas_deploy.jobs.manifest import read_manifest
-    from scnas_deploy.jobs.names import end_leases_of_the_gone
-    from scnas_deploy.jobs.schema import absolute_url, is_local, sqlite_url
+    from scnas_deploy.jobs.schema import absolute_url, sqlite_url
     from scnas_deploy.jobs.studies import StudySettings
     from scnas_deploy.jobs.study_worker import StudyOrders
-    from scnas_deploy.jobs.summary import check_replaceable, exit_status, summarize
+    from scnas_deploy.jobs.summary import check_replaceable, exit_status
     from scnas_deploy.jobs.worker import WorkerSettings
-    from scnas_deploy.process import interrupt_flag
 
     started = time.monotonic()
     folder = output or Path(f"{manifest.stem}_seg")
@@ -100,17 +100,43 @@ def batch(
     )
     plan = make_batch(rows, settings)
     orders = StudyOrders(ledger_url=url, studies=settings, worker=WorkerSettings(queue=plan.queue, name="unnamed"))
+    summaries, stopped = _carry_out(
+        folder, plan, orders, _Workforce(workers=workers, max_attempts=1 + retries, ray=ray)
+    )
+    _report(folder / SUMMARY, summaries, labels, time.monotonic() - started, as_json=json)
+    _end(exit_status(summaries), stopped=stopped)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Workforce:
+    """By whom a batch is carried out."""
+
+    workers: int
+    max_attempts: int
+    """At a study."""
+    ray: str | None
+    """Address of a Ray cluster; None is this machine."""
+
+
+def _carry_out(
+    folder: Path, plan: "Batch", orders: "StudyOrders", crew: _Workforce
+) -> tuple[Sequence["StudySummary"], bool]:
+    """Do what is left of a batch; return what has become of it all, and whether it was stopped."""
+    from scnas_deploy.jobs.batch import take_up
+    from scnas_deploy.jobs.names import end_leases_of_the_gone
+    from scnas_deploy.jobs.schema import is_local
+    from scnas_deploy.jobs.summary import summarize
+    from scnas_deploy.process import interrupt_flag
+
     with (
-        _starting(orders, ray, local=is_local(url)) as start,
-        _ledger(folder, url) as opened,
+        _starting(orders, crew.ray, local=is_local(orders.ledger_url)) as start,
+        _ledger(folder, orders.ledger_url) as opened,
         interrupt_flag() as interrupted,
     ):
         end_leases_of_the_gone(opened, plan.queue)
-        take_up(opened, plan, max_attempts=1 + retries)
-        _work(opened, plan.queue, _crew(start, workers, opened, interrupted), interrupted)
-        summaries = summarize(opened, plan)
-    _report(folder / SUMMARY, summaries, labels, time.monotonic() - started, as_json=json)
-    _end(exit_status(summaries), stopped=interrupted.is_set())
+        take_up(opened, plan, max_attempts=crew.max_attempts)
+        _work(opened, plan.queue, _crew(start, crew.workers, opened, interrupted), interrupted)
+        return summarize(opened, plan), interrupted.is_set()
 
 
 def _end(status: int, *, stopped: bool) -> None:
