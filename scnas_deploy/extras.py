@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -42,3 +44,16 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
         if error.name is None or not module.startswith(error.name.split(".")[0]):
             raise
         raise MissingExtraError(module.split(".")[0], extra, purpose) from error
+
+
+@contextmanager
+def hidden(module: str) -> Iterator[None]:
+    """Have libraries imported within the block do without an optional dependency, unless it is loaded already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # cannot be imported until it is taken away
+    try:
+        yield
+    finally:
+        del sys.modules[module]

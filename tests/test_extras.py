@@ -19,3 +19,18 @@ def test_no_use_is_reported_to_the_makers(module):
     command = [sys.executable, "-W", "ignore", "-c", IMPORTED.format(module=module)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-1] == "[]"
+
+
+def test_a_nifti_study_needs_no_dicom_library():
+    code = "import sys, scnas_deploy.inference.model; print({'pydicom', 'gdcm', 'requests', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_what_was_hidden_can_be_imported_afterwards():
+    code = (
+        "import scnas_deploy.data.nifti, pydicom; from nibabel.nicom import csareader; print(pydicom.dcmread.__name__)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True).stdout
+        == "dcmread\n"
+    )

@@ -21,11 +21,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
+from scnas_deploy.data.nibabel_library import HeaderDataError, ImageFileError, nib
 from scnas_deploy.data.volume import NiftiForms, Volume, is_affine, largest_move_mm
 from scnas_deploy.errors import DataError, FormatError, GeometryError, InputError
 from scnas_deploy.files import atomic_path, reading

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-import nibabel as nib
 import numpy as np
 
+from scnas_deploy.data.nibabel_library import nib
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.types import Shape3
 
