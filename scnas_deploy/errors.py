@@ -18,9 +18,15 @@ Every class is also the fitting builtin, so that ``except ValueError`` keeps its
     ├── ProofError (RuntimeError)           a result that, read back, says something else than was found
     ├── LedgerError (RuntimeError)          the job ledger cannot be reached or used
     │   └── StaleLeaseError                   a job that somebody else holds by now
+    ├── JobError (RuntimeError)             a job that is not where the call needs it: not done yet, given up, cancelled
+    ├── NotFoundError (LookupError)         no such job
+    ├── AccessError (PermissionError)       a caller that shows no right certificate, token or AE title
+    ├── UnreachableError (ConnectionError)  a server, PACS or source that does not answer, or asks to come again later
+    ├── RefusedError (RuntimeError)         another side that will never take what it was sent
     ├── PeerError (RuntimeError)            a process of several that train together is gone
     ├── InputError (OSError)                a file that cannot be read just now, by no fault of its content
     ├── OutputError (OSError)               a result that cannot be written
+    │   └── SpoolFullError                    too little space left to take anything more
     └── MissingExtraError (ImportError)     exit status 4: an optional dependency is not installed
 """
 
@@ -125,6 +131,30 @@ class StaleLeaseError(LedgerError):
     """A job whose lease has run out and that is somebody else's by now, or finished."""
 
 
+class JobError(ScnasError, RuntimeError):
+    """A job is not where a call needs it: not done yet, given up, or cancelled."""
+
+
+class NotFoundError(ScnasError, LookupError):
+    """There is no such job."""
+
+
+class AccessError(ScnasError, PermissionError):
+    """A caller shows no certificate, token or AE title that is let in."""
+
+    __str__ = Exception.__str__  # OSError would print its own arguments instead of the message
+
+
+class UnreachableError(ScnasError, ConnectionError):
+    """Another side does not answer, or asks to come again later."""
+
+    __str__ = Exception.__str__  # OSError would print its own arguments instead of the message
+
+
+class RefusedError(ScnasError, RuntimeError):
+    """Another side will not take what it was sent, however often it is sent."""
+
+
 class PeerError(ScnasError, RuntimeError):
     """One of several processes that train together is gone or cannot be reached."""
 
@@ -139,6 +169,10 @@ class OutputError(ScnasError, OSError):
     """A result cannot be written."""
 
     __str__ = Exception.__str__  # OSError would print its own arguments instead of the message
+
+
+class SpoolFullError(OutputError):
+    """Too little space is left to take anything more."""
 
 
 class MissingExtraError(ScnasError, ImportError):

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,16 +80,22 @@ def say_json(value: Any) -> None:
     say(json.dumps(value, indent=1))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: boxed and coloured on a terminal, aligned columns elsewhere."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[str] = ()) -> None:
+    """Print a table: boxed and coloured on a terminal, aligned columns elsewhere.
+
+    Args:
+        columns: Their heads.
+        rows: Their cells.
+        words: Columns of words, which begin at the left as the first one does.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     terminal = sys.stdout.isatty()
     grid = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False)
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for column in columns:
+        grid.add_column(column, justify="left" if column in (columns[0], *words) else "right", overflow="fold")
     for row in rows:
         grid.add_row(*row)
     Console(file=sys.stdout, width=None if terminal else 200, markup=False).print(grid)

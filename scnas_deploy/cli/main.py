@@ -16,8 +16,10 @@ from scnas_deploy.cli import (
     export,
     init,
     models,
+    remote,
     search,
     segment,
+    serve,
     sign,
     train,
     transfer,
@@ -44,6 +46,8 @@ app.command("cross-validate")(cross_validate.cross_validate)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
 app.command("batch")(batch.batch)
+app.command("serve")(serve.serve)
+app.add_typer(remote.app, name="remote")
 app.command("bench")(bench.bench)
 app.command("draw")(draw.draw)
 app.add_typer(models.app, name="models")

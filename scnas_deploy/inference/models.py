@@ -60,7 +60,7 @@ class ModelFolder:
         Raises:
             ConfigError: If it is not installed.
         """
-        self._require(name)
+        self.named(name)
         write_text(self.path / _DEFAULT, f"{name}\n")
 
     def install(self, package: Path, name: str) -> Path:
@@ -87,7 +87,7 @@ class ModelFolder:
         """
         if model is not None:
             path = Path(model)
-            return path if path.is_file() or path.suffix == SUFFIX else self._require(model)
+            return path if path.is_file() or path.suffix == SUFFIX else self.named(model)
         default = self.default()
         if default is None:
             names = self.installed()
@@ -101,7 +101,12 @@ class ModelFolder:
             )
         return self.packages()[default]
 
-    def _require(self, name: str) -> Path:
+    def named(self, name: str) -> Path:
+        """Return the package of an installed model's name, which is never taken for a path.
+
+        Raises:
+            ConfigError: If there is none of that name.
+        """
         files = self.packages()
         if name not in files:
             raise ConfigError(

@@ -148,7 +148,7 @@ def _is_out_of_sight(job: Job, payload: StudyPayload) -> bool:
 
 
 def _is_to_be_done_again(job: Job, payload: StudyPayload) -> bool:
-    if job.state in (JobState.FAILED, JobState.DEAD):
+    if job.state in (JobState.FAILED, JobState.DEAD, JobState.CANCELLED):
         return True
     if job.state is not JobState.DONE:
         return False

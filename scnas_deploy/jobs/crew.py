@@ -8,9 +8,10 @@ from typing import Final, Protocol
 
 from scnas_deploy.errors import ConfigError, DataError, MissingExtraError
 from scnas_deploy.jobs.job import JobState
-from scnas_deploy.jobs.ledger import Clock, Ledger
+from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.names import new_name
 from scnas_deploy.jobs.patience import patiently
+from scnas_deploy.jobs.records import Clock
 
 _HOPELESS: Final = frozenset(error.exit_status for error in (ConfigError, DataError, MissingExtraError))
 """A worker that ends with one of these finds its model, its settings or a package missing; so would any other."""

@@ -18,6 +18,8 @@ class JobState(StrEnum):
     """Its input is wrong, which no other attempt would change."""
     DEAD = "dead"
     """Given up after its last attempt; a person has to look."""
+    CANCELLED = "cancelled"
+    """Ended by a person or a client before it was finished."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +57,13 @@ class Job:
     result: dict[str, Any] | None
     """What its handler returned or, before the end, last recorded."""
     error: str | None
-    """Why the latest attempt failed; names no patient."""
+    """Why the latest attempt failed, or who cancelled it; names no patient."""
+    worker: str | None
+    """Who claimed it last."""
+    enqueued_at: float
+    """Seconds since 1970."""
+    changed_at: float
+    """Seconds since 1970 at the latest word about it."""
 
     @property
     def num_attempts(self) -> int:

@@ -9,17 +9,19 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from scnas_deploy.errors import ConfigError, LedgerError
+from scnas_deploy.errors import ConfigError, LedgerError, StaleLeaseError
 from scnas_deploy.extras import check_installed
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""Number of the latest migration; see :mod:`scnas_deploy.jobs.migrations`."""
 
-_TABLES: Final = sa.MetaData()
-_VERSION: Final = sa.Table("scnas_ledger", _TABLES, sa.Column("version", sa.Integer, primary_key=True))
+TABLES: Final = sa.MetaData()
+"""All of them, as the latest migration leaves them."""
+_VERSION: Final = sa.Table("scnas_ledger", TABLES, sa.Column("version", sa.Integer, primary_key=True))
 _BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts by itself in its INTEGER only
 JOBS: Final = sa.Table(
     "scnas_jobs",
-    _TABLES,
+    TABLES,
     sa.Column("id", _BIG, primary_key=True, autoincrement=True),
     sa.Column("queue", sa.String, nullable=False),
     sa.Column("key", sa.String, nullable=False, index=True),
@@ -38,7 +40,24 @@ JOBS: Final = sa.Table(
     sa.Column("enqueued_at", sa.Double, nullable=False),
     sa.Column("changed_at", sa.Double, nullable=False),
     sa.UniqueConstraint("queue", "key", name="scnas_jobs_once"),
-    sa.Index("scnas_jobs_ready", "queue", "state", sa.desc("priority"), "id"),
+    sa.Index("scnas_jobs_ready", "queue", "state", sa.desc("priority"), "attempt", "id"),
+)
+_OPEN: Final = sa.text("version > closed_version")
+ARRIVALS: Final = sa.Table(
+    "scnas_arrivals",
+    TABLES,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("study_uid", sa.String, nullable=False),
+    sa.Column("called_ae_title", sa.String, nullable=False),
+    sa.Column("calling_ae_title", sa.String, nullable=False),
+    sa.Column("num_objects", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # grows with each object
+    sa.Column("closed_version", sa.Integer, nullable=False),  # the version that was last taken to be complete
+    sa.Column("first_at", sa.Double, nullable=False),
+    sa.Column("last_at", sa.Double, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False, default=""),  # what became of it when it was last complete
+    sa.Column("traceparent", sa.String, nullable=False, default=""),
+    sa.Index("scnas_arrivals_open", "last_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 _WRITES: Final = "scnas_writes"
@@ -53,14 +72,16 @@ _POSTGRES: Final = {
 }
 """How long libpq waits for a server that has vanished from the network, unless the URL says otherwise."""
 _STATEMENT_TIMEOUT: Final = "-c statement_timeout=60s"
-_ADVISORY_LOCK: Final = 0x73636E6173  # "scnas": one process at a time makes the tables
+_ADVISORY_LOCK: Final = 0x73636E6173  # "scnas": one process at a time makes or changes the tables
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _TELLING: Final = (sa.exc.OperationalError, sa.exc.InternalError)
 """Errors of the database itself, whose messages hold no values."""
+_REFUSALS: Final = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError)
+"""What the database answers to statements that it will never carry out."""
 
 
 def open_database(url: str) -> sa.Engine:
-    """Connect to a ledger, and make its tables where there are none.
+    """Connect to a ledger, and make its tables where there are none or bring those of an earlier version up to date.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
@@ -68,7 +89,7 @@ def open_database(url: str) -> sa.Engine:
     Raises:
         ConfigError: If that is neither.
         MissingExtraError: If PostgreSQL's driver is not installed.
-        LedgerError: If the database cannot be reached, or was made by another version.
+        LedgerError: If the database cannot be reached, or was made by a later version.
     """
     engine = _engine(_checked(url))
     try:
@@ -90,6 +111,19 @@ def is_local(url: str) -> bool:
     return _checked(url).get_backend_name() == "sqlite"
 
 
+def local_file(url: str) -> Path | None:
+    """Return the file of a ledger that is named by its path; else None.
+
+    Raises:
+        ConfigError: If it is no ledger's URL; nothing is connected to.
+        MissingExtraError: If PostgreSQL's driver is not installed.
+    """
+    parsed = _checked(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database is None or parsed.database.startswith("file:"):
+        return None
+    return Path(parsed.database)
+
+
 def absolute_url(url: str) -> str:
     """Return the URL of the same ledger for a process that runs in another folder.
 
@@ -97,10 +131,10 @@ def absolute_url(url: str) -> str:
         ConfigError: If it is no ledger's URL.
         MissingExtraError: If PostgreSQL's driver is not installed.
     """
-    parsed = _checked(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database is None or parsed.database.startswith("file:"):
+    file = local_file(url)
+    if file is None:
         return url
-    return parsed.set(database=str(Path(parsed.database).resolve())).render_as_string(hide_password=False)
+    return _checked(url).set(database=str(file.resolve())).render_as_string(hide_password=False)
 
 
 def sqlite_url(path: Path) -> str:
@@ -113,6 +147,13 @@ def translated(url: sa.URL) -> Iterator[None]:
     """Turn the driver's errors into ours, without the values it was given."""
     try:
         yield
+    except sa.exc.TimeoutError as error:
+        raise LedgerError(
+            _shown(url),
+            expected="a connection that is free",
+            found="all of them in use",
+            remedy="Run the command again when less goes on",
+        ) from error
     except sa.exc.DBAPIError as error:
         telling = isinstance(error, _TELLING) or type(error) is sa.exc.DatabaseError
         text = str(error.orig).strip().splitlines()[0] if telling and str(error.orig).strip() else ""
@@ -122,6 +163,11 @@ def translated(url: sa.URL) -> Iterator[None]:
             found=text or type(error.orig).__name__,
             remedy="Check that the database runs, has space and may be written to, then run the command again",
         ) from error
+
+
+def is_away(error: LedgerError) -> bool:
+    """Whether the database could not be asked, or could not answer, so that asking it again later may help."""
+    return not isinstance(error, StaleLeaseError) and not isinstance(error.__cause__, _REFUSALS)
 
 
 def writing(engine: sa.Engine) -> sa.Engine:
@@ -204,18 +250,33 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 def _prepare(engine: sa.Engine) -> None:
+    """Bring the tables to today's version, which they mostly are."""
+    with engine.connect() as connection:
+        if _is_current(connection):
+            return
     with writing(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-        _VERSION.create(connection, checkfirst=True)
-        version = connection.scalar(sa.select(_VERSION.c.version))
-        if version is None:
-            _TABLES.create_all(connection)
-            connection.execute(_VERSION.insert().values(version=SCHEMA_VERSION))
-        elif version != SCHEMA_VERSION:
-            raise LedgerError(
-                _shown(engine.url),
-                expected=f"a job ledger of schema {SCHEMA_VERSION}",
-                found=f"schema {version}",
-                remedy="Use the version of scnas-deploy that made it, or another ledger",
-            )
+        if not _is_current(connection):  # nobody else has done it meanwhile
+            from scnas_deploy.jobs.migrations import bring_up_to_date  # alembic takes longer than opening a ledger
+
+            bring_up_to_date(connection, _version(connection))
+
+
+def _is_current(connection: sa.Connection) -> bool:
+    version = _version(connection)
+    if version is not None and version > SCHEMA_VERSION:
+        raise LedgerError(
+            _shown(connection.engine.url),
+            expected=f"a job ledger of schema {SCHEMA_VERSION} or an earlier one",
+            found=f"schema {version}",
+            remedy="Use the version of scnas-deploy that made it, or another ledger",
+        )
+    return version == SCHEMA_VERSION
+
+
+def _version(connection: sa.Connection) -> int | None:
+    """Schema of a ledger; None where there is none yet."""
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return None
+    return connection.scalar(sa.select(_VERSION.c.version))

@@ -22,26 +22,33 @@ def check_audit(path: Path | None) -> None:
         check_writable(path)
 
 
-def append_audit(path: Path, result: Segmentation, forms: Sequence[str]) -> None:
+def append_audit(path: Path, result: Segmentation, forms: Sequence[str], *, by: str = "") -> None:
     """Add a line of JSON to a file, and have it on the disk before going on.
+
+    Args:
+        path: The file.
+        result: What was found.
+        forms: What is handed out.
+        by: On whose behalf: an AE title, or the name of a token or certificate.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    line = json.dumps(_entry(result, forms)) + "\n"
+    line = json.dumps(_entry(result, forms, by)) + "\n"
     with translating(path), path.open("a", encoding="utf-8") as file:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _entry(result: Segmentation, forms: Sequence[str]) -> dict[str, object]:
+def _entry(result: Segmentation, forms: Sequence[str], by: str) -> dict[str, object]:
     origin = result.study.dicom
     origins = (origin, *origin.further) if origin else ()
     instances = {plane.instance.uid: plane.instance for each in origins for plane in each.planes}
     return {
         "when": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "who": _user(),
+        **({"on_behalf_of": by} if by else {}),
         "software": software(),
         "model": result.model_name,
         "model_digest": result.model_digest,

@@ -72,6 +72,12 @@ def parse_formats(text: str) -> tuple[Format, ...]:
     return formats
 
 
+def format_of(name: str) -> Format:
+    """Return the form that a file of :func:`write_results` has, by its name."""
+    forms = {file: form for form, file in _NAMES.items()} | dict.fromkeys((_PICTURE, _CAPTURE), Format.PREVIEW)
+    return forms[name]
+
+
 def write_results(result: Segmentation, folder: Path, formats: Sequence[Format]) -> tuple[Path, ...]:
     """Write a result into a folder.
 

@@ -79,6 +79,20 @@ def test_what_has_failed_is_tried_again_with_all_its_attempts(ledger, rows):
     assert claim(ledger, batch).job.num_attempts == 1
 
 
+def test_a_study_that_was_cancelled_is_named_and_the_same_call_does_it(ledger, rows):
+    batch = begin(ledger, rows[:2])
+    finish(ledger, batch)
+    lease = claim(ledger, batch)
+    ledger.cancel(lease.job.id, "cancelled with scnas jobs")
+    summaries = summarize(ledger, batch)
+    assert [(summary.state, summary.error) for summary in summaries] == [
+        ("done", ""),
+        ("cancelled", "cancelled with scnas jobs"),
+    ]
+    assert exit_status(summaries) == 1
+    assert states(ledger, begin(ledger, rows[:2])) == ["done", "queued"]
+
+
 def test_a_study_that_has_changed_or_lost_its_mask_is_done_again(ledger, rows):
     batch = begin(ledger, rows)
     outputs = [finish(ledger, batch) for _ in rows]

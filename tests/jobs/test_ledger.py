@@ -226,7 +226,7 @@ def test_every_state_is_counted(ledger):
     ledger.fail(claim(ledger), "bad", retry_in_s=None)
     ledger.fail(claim(ledger), "broken", retry_in_s=1.0)
     claim(ledger)
-    assert ledger.counts(QUEUE) == {"queued": 2, "running": 1, "done": 1, "failed": 1, "dead": 1}
+    assert ledger.counts(QUEUE) == {"queued": 2, "running": 1, "done": 1, "failed": 1, "dead": 1, "cancelled": 0}
 
 
 def test_claimers_at_the_same_time_never_get_the_same_job(ledger_url):

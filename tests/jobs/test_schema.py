@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from scnas_deploy import extras
 from scnas_deploy.errors import ConfigError, LedgerError, MissingExtraError
 from scnas_deploy.jobs.job import NewJob
 from scnas_deploy.jobs.ledger import Ledger
-from scnas_deploy.jobs.schema import absolute_url, open_database
+from scnas_deploy.jobs.schema import absolute_url, is_away, is_local, local_file, open_database, translated
 
 PORTS = [f"postgresql://me:secret@{place}" for place in ("h:/db", "h:abc/db", "h/db?port=abc")]
 
@@ -59,6 +60,26 @@ def test_a_file_is_the_same_from_every_folder(tmp_path, monkeypatch):
     assert absolute_url("postgresql://me:secret@h/db") == "postgresql://me:secret@h/db"
 
 
+def test_the_file_of_a_ledger_is_told_where_it_is_one(tmp_path):
+    assert local_file(f"sqlite:///{tmp_path}/jobs.db") == tmp_path / "jobs.db"
+    assert local_file("sqlite:///file:jobs.db?uri=true") is None
+    assert local_file("postgresql://me:secret@h/db") is None
+    assert is_local("sqlite:///file:jobs.db?uri=true")
+    assert not is_local("postgresql://me:secret@h/db")
+
+
+def test_connections_that_are_all_in_use_are_a_ledger_that_does_not_answer(ledger_url):
+    engine = open_database(ledger_url)
+    engine.pool._timeout = 0.01
+    with ExitStack() as held:
+        for _ in range(engine.pool.size() + engine.pool._max_overflow):
+            held.enter_context(engine.connect())
+        with pytest.raises(LedgerError, match="all of them in use") as caught, translated(engine.url):
+            engine.connect()
+    engine.dispose()
+    assert is_away(caught.value)
+
+
 def test_a_server_that_vanishes_is_not_waited_for_for_ever(postgres):
     engine = open_database(f"{postgres.url}&options=-csearch_path%3Dpublic&keepalives_idle=7")
     with engine.connect() as connection:
@@ -84,7 +105,7 @@ def test_a_ledger_of_another_version_is_refused_and_left_alone(ledger_url):
         connection.execute(sa.text("UPDATE scnas_ledger SET version = 99"))
         connection.execute(sa.text("DROP TABLE scnas_jobs"))
     for _ in range(2):
-        with pytest.raises(LedgerError, match="expected a job ledger of schema 1, found schema 99"):
+        with pytest.raises(LedgerError, match="expected a job ledger of schema 2 or an earlier one, found schema 99"):
             open_database(ledger_url)
     assert not sa.inspect(engine).has_table("scnas_jobs")
     engine.dispose()

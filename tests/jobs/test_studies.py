@@ -47,8 +47,10 @@ def payload_of(scan, output, written=()):
 def job_of(payload, result=None, *, key="k", state=JobState.RUNNING):
     content = payload if isinstance(payload, dict) else payload.model_dump(mode="json", by_alias=True)
     counts = {"priority": 0, "attempt": 1, "given_back": 0, "max_attempts": 3}
-    names = {"id": 1, "queue": "q", "key": key, "kind": "study"}
-    return Job(**names, **counts, payload=content, state=state, result=result, error=None)
+    names = {"id": 1, "queue": "q", "key": key, "kind": "study", "worker": "w"}
+    return Job(
+        **names, **counts, enqueued_at=1.0, changed_at=2.0, payload=content, state=state, result=result, error=None
+    )
 
 
 def attempt(payload, *, result=None, check=lambda: None, record=lambda _: None, known=()):

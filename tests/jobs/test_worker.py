@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from scnas_deploy.errors import EngineError, FormatError, InputError, OutputError, StaleLeaseError
+from scnas_deploy.errors import (
+    CapacityError,
+    EngineError,
+    FormatError,
+    InputError,
+    OutputError,
+    RefusedError,
+    StaleLeaseError,
+    UnreachableError,
+)
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.worker import Worker, WorkerEnd, WorkerSettings
@@ -15,7 +24,7 @@ from tests.jobs.conftest import new_jobs
 QUEUE = "studies"
 QUICK = WorkerSettings(queue=QUEUE, name="worker", lease_s=30.0, first_wait_s=0.01, longest_wait_s=0.02, poll_s=0.01)
 EXPLAINED = {"expected": "a scan", "found": "a photograph", "remedy": "Scan again"}
-UNLUCKY = [OutputError("/out/DOE.nii", **EXPLAINED), InputError("/scans/DOE.nii", **EXPLAINED)]
+UNLUCKY = [kind("/scans/DOE.nii", **EXPLAINED) for kind in (OutputError, InputError, CapacityError, UnreachableError)]
 
 
 @pytest.fixture
@@ -38,10 +47,11 @@ def test_it_runs_all_jobs_and_ends(ledger):
     assert [job.result for job in jobs_of(ledger, 3)] == [{"square": 0}, {"square": 1}, {"square": 4}]
 
 
-def test_a_bad_input_fails_at_once_and_the_rest_is_done(ledger):
+@pytest.mark.parametrize("kind", [FormatError, RefusedError])
+def test_what_no_other_attempt_would_mend_fails_at_once_and_the_rest_is_done(ledger, kind):
     def handler(attempt):
         if attempt.job.payload["n"] == 0:
-            raise FormatError("/scans/DOE^JOHN.nii", **EXPLAINED)
+            raise kind("/scans/DOE^JOHN.nii", **EXPLAINED)
         return {}
 
     ledger.enqueue(QUEUE, new_jobs(2))

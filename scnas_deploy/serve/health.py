@@ -1,0 +1,73 @@
+"""Whether the server can take work, and what keeps it from that."""
+
+import threading
+from collections.abc import Callable
+
+from scnas_deploy.errors import LedgerError, ScnasError
+from scnas_deploy.jobs.ledger import Ledger
+from scnas_deploy.serve.catalog import ModelCatalog
+from scnas_deploy.serve.inbox import require_space
+from scnas_deploy.serve.model_pool import ModelPool
+from scnas_deploy.serve.rulebook import RuleBook
+from scnas_deploy.serve.spool import Spool
+from scnas_deploy.serve.work import SEGMENT
+
+
+class Health:
+    """Knows what is the matter; may be asked by several threads.
+
+    Args:
+        tell: Told whether the server is ready, whenever that has been looked at.
+    """
+
+    def __init__(self, tell: Callable[[bool], None]) -> None:
+        self._tell, self._lock = tell, threading.Lock()
+        self._troubles: dict[str, str] = {"models": "not looked at yet"}
+
+    def troubles(self) -> dict[str, str]:
+        """Return them; empty where the server is ready."""
+        with self._lock:
+            return dict(self._troubles)
+
+    def is_ready(self) -> bool:
+        """Whether there are none."""
+        return not self.troubles()
+
+    def set(self, what: str, trouble: str) -> None:
+        """Note a trouble, or with an empty one that there is none."""
+        with self._lock:
+            self._troubles.pop(what, None)
+            if trouble:
+                self._troubles[what] = trouble
+        self._tell(self.is_ready())
+
+    def check_ledger(self, ledger: Ledger) -> None:
+        """Ask the ledger for something small."""
+        try:
+            ledger.counts(SEGMENT)
+        except LedgerError as error:
+            self.set("ledger", error.redacted)
+        else:
+            self.set("ledger", "")
+
+    def check_disk(self, spool: Spool, min_free_bytes: int) -> None:
+        """Look at the space left."""
+        try:
+            require_space(spool, min_free_bytes)
+        except ScnasError as error:
+            self.set("disk", error.redacted)
+        else:
+            self.set("disk", "")
+
+    def check_models(self, catalog: ModelCatalog, pool: ModelPool, rulebook: RuleBook) -> None:
+        """Have the models that rules name, or the default one, answer their canaries, until they have once."""
+        if "models" not in self.troubles():
+            return
+        names: list[str | None] = [*dict.fromkeys(rule.model for rule in rulebook.rules())]
+        try:
+            for name in names or [None]:
+                pool.get(catalog.pin(name).digest)
+        except ScnasError as error:
+            self.set("models", error.redacted)
+        else:
+            self.set("models", "")

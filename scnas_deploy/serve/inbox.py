@@ -1,0 +1,85 @@
+"""Where arriving objects go: onto the disk and into the ledger, and only then are they received."""
+
+import threading
+from dataclasses import dataclass, field
+
+from scnas_deploy.errors import SpoolFullError
+from scnas_deploy.jobs.patience import patiently
+from scnas_deploy.serve.arrivals import Arrivals, study_key
+from scnas_deploy.serve.metrics import Metrics
+from scnas_deploy.serve.spool import Spool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A DICOM object that has arrived."""
+
+    content: bytes = field(repr=False)
+    """The whole file, preamble and meta information included."""
+    study_uid: str
+    sop_instance_uid: str
+    called_ae_title: str
+    calling_ae_title: str
+
+
+class Inbox:
+    """Receives objects; may be used by several threads.
+
+    Args:
+        spool: Keeps them.
+        arrivals: Know of them.
+        metrics: Count them.
+        min_free_bytes: With less free space nothing is taken.
+        patience_s: Seconds that a sender waits for an absent ledger.
+        stop: Ends the waiting.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        arrivals: Arrivals,
+        metrics: Metrics,
+        *,
+        min_free_bytes: int,
+        patience_s: float,
+        stop: threading.Event,
+    ) -> None:
+        self._spool, self._arrivals, self._metrics, self._stop = spool, arrivals, metrics, stop
+        self._min_free_bytes, self._waits_s = min_free_bytes, (1.0,) * int(patience_s)
+
+    def receive(self, arrival: Arrival) -> None:
+        """Take an object. When this returns it is on the disk and in the ledger.
+
+        Raises:
+            SpoolFullError: If too little space is left.
+            OutputError: If it cannot be written.
+            LedgerError: If the ledger stays away.
+        """
+        require_space(self._spool, self._min_free_bytes)
+        key = study_key(arrival.study_uid, arrival.called_ae_title)
+        self._spool.store_object(key, arrival.sop_instance_uid, arrival.content)
+        sent = (arrival.study_uid, arrival.called_ae_title, arrival.calling_ae_title)
+        is_first = patiently(lambda: self._arrivals.touch(*sent), self._stop, waits_s=self._waits_s)
+        self._metrics.objects_received.inc()
+        self._metrics.studies_received.inc(int(is_first))
+
+    def known(self, study_uid: str, called_ae_title: str) -> int:
+        """Return how many objects of a study have been received, 0 where none has."""
+        key = study_key(study_uid, called_ae_title)
+        return 0 if self._arrivals.find(key) is None else len(self._spool.objects(key))
+
+
+def require_space(spool: Spool, min_free_bytes: int) -> None:
+    """Refuse to take anything more where the disk is nearly full.
+
+    Raises:
+        SpoolFullError: If it is.
+    """
+    free = spool.free_bytes()
+    if free < min_free_bytes:
+        raise SpoolFullError(
+            "the spool",
+            expected=f"at least {min_free_bytes / 1e9:.2f} GB of free space",
+            found=f"{free / 1e9:.2f} GB",
+            remedy="Send it again later; an operator has to free space, or lower disk.min_free_bytes",
+        )

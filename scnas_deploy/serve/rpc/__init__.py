@@ -1,0 +1,1 @@
+"""gRPC: the server's side of ``scnas.v1.Segmentation``, and a client."""

@@ -1,0 +1,264 @@
+"""The server: its parts, put together, started and stopped in order."""
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from scnas_deploy.errors import LedgerError
+from scnas_deploy.inference.memory import available_bytes
+from scnas_deploy.jobs.job import Job, JobState
+from scnas_deploy.jobs.ledger import Ledger
+from scnas_deploy.jobs.names import end_leases_of_the_gone, new_name
+from scnas_deploy.jobs.worker import Attempt, Finished, Handler, Worker, WorkerSettings
+from scnas_deploy.results.audit import check_audit
+from scnas_deploy.serve.admission import Admission
+from scnas_deploy.serve.arrivals import Arrivals
+from scnas_deploy.serve.catalog import ModelCatalog
+from scnas_deploy.serve.closing import Closer
+from scnas_deploy.serve.dicom.delivery import DeliveryHandler
+from scnas_deploy.serve.dicom.node import DicomNode
+from scnas_deploy.serve.health import Health
+from scnas_deploy.serve.inbox import Inbox
+from scnas_deploy.serve.janitor import Janitor
+from scnas_deploy.serve.logs import event, logger
+from scnas_deploy.serve.loops import Loop
+from scnas_deploy.serve.metrics import Metrics, StateCollector
+from scnas_deploy.serve.model_pool import EngineClock, ModelPool
+from scnas_deploy.serve.parts import ledger_url, models_of, trust_of
+from scnas_deploy.serve.rpc.server import RpcServer
+from scnas_deploy.serve.rulebook import RuleBook
+from scnas_deploy.serve.running import Running
+from scnas_deploy.serve.segmenting import SegmentHandler, Workshop
+from scnas_deploy.serve.settings import ServeSettings
+from scnas_deploy.serve.spool import Spool
+from scnas_deploy.serve.tracing import span
+from scnas_deploy.serve.web import WebServer
+from scnas_deploy.serve.work import DELIVER, SEGMENT
+
+_LOG: Final = logger("serve")
+_INFO, _WARNING = 20, 30
+_LOOK_S, _CLOSE_S, _MODELS_S, _TIDY_S = 1.0, 1.0, 30.0, 600.0
+_POLL_S: Final = 0.5
+_MEMORY_SHARE: Final = 0.8
+"""Of what is free at the start; the rest is for models, connections and what others take later."""
+_ENDS: Final = {SEGMENT: "a segmentation ended", DELIVER: "a delivery ended"}
+
+
+class Server:
+    """A server, ready to be started once.
+
+    Args:
+        settings: All that it is told.
+        stop: Once it is set nothing more is taken; then comes :meth:`stop`.
+        path: The file they come from, whose rules are read again when it changes; None keeps those given.
+
+    Raises:
+        ConfigError: If the ledger's URL is none.
+        OutputError: If the spool cannot be made, or the audit file not be written.
+    """
+
+    def __init__(self, settings: ServeSettings, stop: threading.Event, *, path: Path | None = None) -> None:
+        check_audit(settings.audit)
+        self._settings = settings
+        self._drain, self._halt = stop, threading.Event()
+        self._spool, self._trust = Spool(settings.spool), trust_of(settings)
+        self._rulebook, self._metrics, self._running = RuleBook(path, settings), Metrics(), Running()
+        self._catalog = ModelCatalog(models_of(settings), self._spool, self._trust)
+        self._pool = ModelPool(self._spool, settings.work, self._trust, EngineClock())
+        self._health = Health(self._tell_ready)
+        self._web = WebServer(settings.web, self._metrics.registry, self._health.troubles)
+        self._ledger: Ledger | None = None
+        self._rpc: RpcServer | None = None
+        self._node: DicomNode | None = None
+        self._loops: list[Loop] = []
+        self._workers: list[Loop] = []
+
+    @property
+    def web_port(self) -> int:
+        """Port of health and metrics."""
+        return self._web.port
+
+    @property
+    def grpc_port(self) -> int | None:
+        """Port of the gRPC service, where there is one."""
+        return self._rpc.port if self._rpc else None
+
+    @property
+    def dicom_port(self) -> int | None:
+        """Port of the DICOM node, where there is one."""
+        return self._node.port if self._node else None
+
+    def start(self) -> None:
+        """Open the ledger, wait for it if need be, and begin to take and do work.
+
+        Raises:
+            LedgerError: If the server is asked to stop before the ledger answers.
+        """
+        self._web.start()
+        self._ledger = ledger = self._opened()
+        for queue in (SEGMENT, DELIVER):
+            end_leases_of_the_gone(ledger, queue)
+        self._metrics.registry.register(
+            StateCollector(
+                ledger,
+                free_bytes=self._spool.free_bytes,
+                busy_seconds=self._pool.clock.busy_seconds,
+                is_ready=self._health.is_ready,
+            )
+        )
+        closer = self._closer(ledger)
+        closer.recover()
+        self._start_doors(ledger)
+        self._start_workers(ledger)
+        self._start_loops(ledger, closer)
+        event(_LOG, _INFO, "started", grpc=self.grpc_port or 0, dicom=self.dicom_port or 0, web=self.web_port)
+
+    def stop(self) -> None:
+        """Take nothing more, finish what is under way within the grace period, give back the rest, and end."""
+        event(_LOG, _INFO, "stopping", under_way=len(self._running))
+        grace_s = self._settings.work.grace_s
+        self._drain.set()
+        self._health.set("server", "stopping")
+        if self._node:
+            self._node.stop(grace_s)
+        self._join_workers(grace_s)
+        self._halt.set()
+        self._join_workers(grace_s)
+        if self._rpc:
+            self._rpc.stop(grace_s)
+        for loop in self._loops:
+            loop.join(grace_s)
+        self._web.stop()
+        if self._ledger:
+            self._ledger.close()
+        event(_LOG, _INFO, "stopped")
+
+    def _opened(self) -> Ledger:
+        waits = False
+        while True:
+            try:
+                return Ledger(ledger_url(self._settings))
+            except LedgerError as error:
+                if not waits:
+                    event(_LOG, _WARNING, "the ledger does not answer; waiting for it", error=error.redacted)
+                waits = True
+                self._health.set("ledger", error.redacted)
+                if self._drain.wait(_LOOK_S):
+                    raise
+
+    def _closer(self, ledger: Ledger) -> Closer:
+        dicom = self._settings.dicom
+        return Closer(
+            ledger,
+            self._spool,
+            self._catalog,
+            self._rulebook,
+            quiet_s=dicom.quiet_s if dicom else _CLOSE_S,
+            max_attempts=self._settings.work.max_attempts,
+        )
+
+    def _start_doors(self, ledger: Ledger) -> None:
+        settings = self._settings
+        if settings.dicom:
+            self._node = DicomNode(settings.dicom, self._rulebook.called_ae_titles, self._inbox(ledger))
+            self._node.start()
+        if settings.grpc:
+            self._rpc = RpcServer(settings.grpc, settings.disk, self._spool, ledger, self._catalog, self._running)
+            self._rpc.start()
+
+    def _inbox(self, ledger: Ledger) -> Inbox:
+        dicom = self._settings.dicom
+        return Inbox(
+            self._spool,
+            Arrivals(ledger),
+            self._metrics,
+            min_free_bytes=self._settings.disk.min_free_bytes,
+            patience_s=dicom.ledger_patience_s if dicom else 0.0,
+            stop=self._drain,
+        )
+
+    def _start_workers(self, ledger: Ledger) -> None:
+        work = self._settings.work
+        left = available_bytes()
+        limit = work.max_memory or (None if left is None else int(left * _MEMORY_SHARE))
+        shop = Workshop(
+            ledger=ledger,
+            spool=self._spool,
+            models=self._pool,
+            running=self._running,
+            admission=Admission(limit),
+            metrics=self._metrics,
+            destinations=self._settings.destinations,
+            audit=self._settings.audit,
+        )
+        for _ in range(work.studies):
+            self._start_worker(ledger, SEGMENT, SegmentHandler(shop))
+        for _ in range(work.deliveries):
+            self._start_worker(ledger, DELIVER, _traced(DeliveryHandler(self._settings, self._spool)))
+
+    def _start_worker(self, ledger: Ledger, queue: str, handler: Handler) -> None:
+        settings = WorkerSettings(
+            queue=queue, name=new_name(), lease_s=self._settings.work.lease_s, poll_s=_POLL_S, stay=True
+        )
+        worker = Worker(ledger, handler, settings, self._halt, on_end=self._ended, drain=self._drain)
+        loop = Loop(queue, worker.run, _LOOK_S, self._drain)  # one whose engine broke goes on with a new one
+        self._workers.append(loop)
+        loop.start()
+
+    def _ended(self, job: Job, state: JobState, error: str | None) -> None:
+        if job.queue == SEGMENT:
+            self._metrics.results.labels(job.payload["model"], state.value).inc()
+        else:
+            self._metrics.deliveries.labels(job.payload["destination"], state.value).inc()
+        fields = {"job": job.id, "state": state.value, "attempt": job.num_attempts}
+        event(
+            _LOG,
+            _INFO if error is None else _WARNING,
+            _ENDS[job.queue],
+            **fields,
+            **({"error": error} if error else {}),
+        )
+
+    def _start_loops(self, ledger: Ledger, closer: Closer) -> None:
+        settings, health = self._settings, self._health
+        janitor = Janitor(ledger, self._spool, keep_days=settings.disk.keep_days)
+        inbox = self._inbox(ledger)
+        self._add_loop("models", lambda: health.check_models(self._catalog, self._pool, self._rulebook), _MODELS_S)
+        self._add_loop("state", lambda: self._look(ledger), _LOOK_S)
+        quiet_s = settings.dicom.quiet_s if settings.dicom else 0.0  # nobody could send while we were away
+        self._add_loop("closing", closer.close_quiet, _CLOSE_S, first_after_s=quiet_s)
+        self._add_loop("janitor", janitor.tidy, _TIDY_S)
+        for source in settings.reconcile:
+            from scnas_deploy.serve.dicom.reconcile import Reconciler
+
+            our_ae_title = settings.dicom.ae_title if settings.dicom else source.called_ae_title
+            self._add_loop(f"reconcile {source.name}", Reconciler(source, inbox, our_ae_title).run_once, source.every_s)
+
+    def _look(self, ledger: Ledger) -> None:
+        self._health.check_ledger(ledger)
+        self._health.check_disk(self._spool, self._settings.disk.min_free_bytes)
+
+    def _add_loop(self, name: str, action: Callable[[], object], every_s: float, *, first_after_s: float = 0.0) -> None:
+        loop = Loop(name, action, every_s, self._drain, first_after_s=first_after_s)
+        self._loops.append(loop)
+        loop.start()
+
+    def _join_workers(self, patience_s: float) -> None:
+        for worker in self._workers:
+            worker.join(patience_s)
+
+    def _tell_ready(self, ready: bool) -> None:
+        if self._rpc:
+            self._rpc.set_ready(ready)
+
+
+def _traced(handler: Handler) -> Handler:
+    """Have deliveries belong to the trace of their study."""
+
+    def traced(attempt: Attempt) -> Mapping[str, Any] | Finished:
+        payload = attempt.job.payload
+        with span("deliver", payload["traceparent"], destination=payload["destination"]):
+            return handler(attempt)
+
+    return traced

@@ -1,0 +1,76 @@
+"""Health and metrics over HTTP, for whatever keeps the server running and whoever watches it."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from scnas_deploy.serve.settings import WebSettings
+
+Health = Callable[[], Mapping[str, str]]
+"""What keeps the server from taking work: a word each, with what is the matter; empty where it is ready."""
+
+
+class WebServer:
+    """Answers ``/livez``, ``/readyz`` and ``/metrics``; nothing there names a patient.
+
+    Args:
+        settings: Where.
+        registry: The figures.
+        health: Asked for ``/readyz``.
+    """
+
+    def __init__(self, settings: WebSettings, registry: CollectorRegistry, health: Health) -> None:
+        class Handler(_Handler):
+            pages: Mapping[str, Callable[[], tuple[int, str, bytes]]] = {
+                "/livez": lambda: (HTTPStatus.OK, "application/json", b"{}\n"),
+                "/readyz": lambda: _readiness(health()),
+                "/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)),
+            }
+
+        self._server = ThreadingHTTPServer((settings.host, settings.port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="web", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    pages: Mapping[str, Callable[[], tuple[int, str, bytes]]] = {}
+    timeout = 30
+    server_version, sys_version = "scnas", ""
+
+    def do_GET(self) -> None:  # the base class' name
+        page = self.pages.get(self.path.partition("?")[0])
+        status, kind, content = page() if page else (HTTPStatus.NOT_FOUND, "text/plain", b"no such page\n")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: paths and agents come from outside."""
+
+
+def _readiness(troubles: Mapping[str, str]) -> tuple[int, str, bytes]:
+    status = HTTPStatus.SERVICE_UNAVAILABLE if troubles else HTTPStatus.OK
+    return status, "application/json", json.dumps(dict(troubles)).encode() + b"\n"

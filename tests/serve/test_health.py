@@ -1,0 +1,61 @@
+"""What keeps a server from taking work."""
+
+import pytest
+
+from scnas_deploy.inference.trust import Trust
+from scnas_deploy.serve.health import Health
+from scnas_deploy.serve.model_pool import EngineClock, ModelPool
+from scnas_deploy.serve.rulebook import RuleBook
+from scnas_deploy.serve.settings import Rule, ServeSettings, WorkSettings
+from tests.serve.conftest import MODEL
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def health(told):
+    return Health(told.append)
+
+
+@pytest.fixture
+def check_models(health, catalog, spool):
+    pool = ModelPool(spool, WorkSettings(threads=1), Trust(), EngineClock())
+
+    def check(*rules):
+        health.check_models(catalog, pool, RuleBook(None, ServeSettings(spool=spool.root, rules=rules)))
+        return health.troubles()
+
+    return check
+
+
+def test_it_is_not_ready_before_its_models_have_answered(health, check_models, told):
+    assert not health.is_ready()
+    assert check_models(Rule(name="head", model=MODEL)) == {}
+    assert health.is_ready()
+    assert told == [True]
+
+
+def test_without_rules_the_default_model_must_answer(check_models):
+    assert check_models() == {}
+
+
+def test_a_missing_model_is_named(check_models):
+    assert "expected an installed model" in check_models(Rule(name="head", model="missing"))["models"]
+
+
+def test_a_full_disk_and_an_absent_ledger(health, spool, ledger, tmp_path, told):
+    health.set("models", "")
+    health.check_disk(spool, 10**18)
+    health.check_ledger(ledger)
+    assert list(health.troubles()) == ["disk"]
+    health.check_disk(spool, 1)
+    ledger.close()
+    for file in tmp_path.glob("ledger.db*"):
+        file.unlink()
+    (tmp_path / "ledger.db").mkdir()
+    health.check_ledger(ledger)
+    assert list(health.troubles()) == ["ledger"]
+    assert told == [True, False, False, True, False]

@@ -1,0 +1,56 @@
+"""What has been received is on the disk and in the ledger."""
+
+import threading
+
+import pytest
+
+from scnas_deploy.errors import LedgerError, OutputError, SpoolFullError
+from scnas_deploy.serve.arrivals import Arrivals, study_key
+from scnas_deploy.serve.inbox import Inbox
+from tests.serve.studies import crop_objects
+
+
+def uid(sending):
+    return next(crop_objects(sending.data)).StudyInstanceUID
+
+
+def test_a_study_is_on_the_disk_and_in_the_ledger(sending, spool, ledger, metrics):
+    number = sending.send()
+    study = Arrivals(ledger).find(study_key(uid(sending), "SCNAS"))
+    assert study.version == len(spool.objects(study.key)) == number
+    assert sending.inbox.known(uid(sending), "SCNAS") == number
+    assert metrics.registry.get_sample_value("scnas_objects_received_total") == number
+    assert metrics.registry.get_sample_value("scnas_studies_received_total") == 1
+
+
+def test_of_what_never_came_nothing_is_known(sending):
+    sending.send(to="OTHER")
+    assert sending.inbox.known(uid(sending), "SCNAS") == 0
+
+
+def test_a_full_disk_takes_nothing(spool, ledger, metrics, scnas_data, sending):
+    full = Inbox(spool, Arrivals(ledger), metrics, min_free_bytes=10**18, patience_s=0, stop=threading.Event())
+    sending.inbox = full
+    with pytest.raises(SpoolFullError):
+        sending.send(last=1)
+    assert not any(spool.incoming("x").parent.iterdir())
+
+
+def test_an_absent_ledger_is_said_and_the_object_can_be_sent_again(sending, ledger, spool, tmp_path):
+    (tmp_path / "ledger.db").rename(tmp_path / "away.db")
+    ledger.close()
+    (tmp_path / "ledger.db").mkdir()
+    with pytest.raises(LedgerError):
+        sending.send(last=1)
+    (tmp_path / "ledger.db").rmdir()
+    (tmp_path / "away.db").rename(tmp_path / "ledger.db")
+    sending.send(last=1)
+    assert sending.inbox.known(uid(sending), "SCNAS") == 1
+
+
+def test_a_disk_that_cannot_be_written_is_said(sending, spool):
+    folder = spool.root / "incoming"
+    folder.rmdir()
+    folder.write_text("in the way")
+    with pytest.raises(OutputError):
+        sending.send(last=1)
