@@ -5,6 +5,7 @@ import pytest
 
 from scnas_deploy import errors
 from scnas_deploy.errors import (
+    AccessError,
     ArchitectureError,
     CapacityError,
     ChoiceError,
@@ -16,15 +17,20 @@ from scnas_deploy.errors import (
     FormatError,
     GeometryError,
     InputError,
+    JobError,
     LedgerError,
     MissingExtraError,
+    NotFoundError,
     OutputError,
     PackageError,
     ParityError,
     PeerError,
     ProofError,
+    RefusedError,
     ScnasError,
+    SpoolFullError,
     StaleLeaseError,
+    UnreachableError,
 )
 
 TREE = {
@@ -43,9 +49,15 @@ TREE = {
     ProofError: (1, RuntimeError),
     LedgerError: (1, RuntimeError),
     StaleLeaseError: (1, RuntimeError),
+    JobError: (1, RuntimeError),
+    NotFoundError: (1, LookupError),
+    AccessError: (1, PermissionError),
+    UnreachableError: (1, ConnectionError),
+    RefusedError: (1, RuntimeError),
     PeerError: (1, RuntimeError),
     InputError: (1, OSError),
     OutputError: (1, OSError),
+    SpoolFullError: (1, OSError),
 }
 SUBJECT = "/scans/DOE^JOHN.nii"
 

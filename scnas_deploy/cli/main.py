@@ -15,6 +15,7 @@ from scnas_deploy.cli import (
     evaluate,
     export,
     init,
+    jobs,
     models,
     remote,
     search,
@@ -47,6 +48,7 @@ app.command("export")(export.export)
 app.command("segment")(segment.segment)
 app.command("batch")(batch.batch)
 app.command("serve")(serve.serve)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(remote.app, name="remote")
 app.command("bench")(bench.bench)
 app.command("draw")(draw.draw)

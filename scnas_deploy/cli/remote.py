@@ -14,8 +14,9 @@ from scnas_deploy.cli.segment import Allowed
 from scnas_deploy.jobs.job import JobState
 
 if TYPE_CHECKING:
-    from scnas_deploy.serve.rpc.client import Client, Standing, Wish
+    from scnas_deploy.serve.rpc.client import Client
     from scnas_deploy.serve.rpc.receiving import Fetched
+    from scnas_deploy.serve.rpc.values import Standing, Wish
 
 app = typer.Typer(help="Segment on a server: submit studies, watch jobs, fetch results.", no_args_is_help=True)
 
@@ -92,7 +93,7 @@ def submit(
 ) -> None:
     """Send a study; print the number of its job, or with -o bring its result."""
     from scnas_deploy.results.formats import parse_formats
-    from scnas_deploy.serve.rpc.client import Wish
+    from scnas_deploy.serve.rpc.values import Wish
 
     wish = Wish(
         model=model,

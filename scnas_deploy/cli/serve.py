@@ -1,5 +1,6 @@
 """scnas serve: the server between a PACS and the models. Imports no PyTorch."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -27,6 +28,7 @@ def serve(
     from scnas_deploy.extras import check_installed
     from scnas_deploy.serve.settings import read_settings
 
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write past the logs
     check_installed("grpc", "pynetdicom", "prometheus_client", "opentelemetry", extra="serve", purpose="the server")
     told = read_settings(settings)
     if check:

@@ -55,11 +55,11 @@ class Janitor:
         while jobs := [job for job in self._ledger.finished_before(before) if job.queue == SEGMENT]:
             due = [(job, deliveries) for job in jobs if (deliveries := self._finished_deliveries(job)) is not None]
             for job, deliveries in due:
-                self._ledger.forget([job.id, *deliveries])
                 if job.result and "folder" in job.result:
                     self._spool.remove(self._spool.path(job.result["folder"]))
                 if job.payload["source"] == "grpc":
                     self._spool.remove(self._spool.path(job.payload["folder"]))
+                self._ledger.forget([job.id, *deliveries])  # last: a job that is forgotten may be submitted again
             forgotten += len(due)
             if not due:
                 break

@@ -35,6 +35,8 @@ _RECORD_S: Final = 1.0
 """Between two words to the ledger about how far a job is."""
 _READ_FACTOR: Final = 4
 """Bytes of voxels for each byte of file, before the study has been read; compressed images take less on the disk."""
+_ENGINE_WAIT_S, _LOOK_S = 3.0, 0.2
+"""Before an engine that cannot be opened is tried again."""
 _ENDLESS: Final = 1_000_000
 """Attempts at a delivery: until the destination takes it, or says that it never will."""
 
@@ -51,6 +53,8 @@ class Workshop:
     metrics: Metrics
     destinations: tuple[Destination, ...]
     audit: Path | None
+    engine_trouble: Callable[[str], None]
+    """Told why no engine can be opened, and with an empty text that one was."""
 
 
 class SegmentHandler:
@@ -100,11 +104,23 @@ class _Study:
         return Finished(answer.model_dump(mode="json", by_alias=True), {DELIVER: self._deliveries(answer)})
 
     def _model(self) -> Model:
+        """Return the model; where its engine cannot be opened, which is no fault of the study's, give the job back."""
         try:
-            return self._shop.models.get(self._work.model_digest)
-        except EngineError:
+            model = self._shop.models.get(self._work.model_digest)
+        except EngineError as error:
             self._shop.models.drop(self._work.model_digest)
-            raise
+            self._shop.engine_trouble(error.redacted)
+            self._pause()
+            raise Halt from error
+        self._shop.engine_trouble("")
+        return model
+
+    def _pause(self) -> None:
+        """Wait before an engine is tried again."""
+        until = time.monotonic() + _ENGINE_WAIT_S
+        while time.monotonic() < until:
+            self._check()
+            time.sleep(_LOOK_S)
 
     def _read(self, paths: list[Path], model: Model) -> Volume:
         work = self._work

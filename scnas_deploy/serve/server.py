@@ -161,10 +161,24 @@ class Server:
     def _start_doors(self, ledger: Ledger) -> None:
         settings = self._settings
         if settings.dicom:
-            self._node = DicomNode(settings.dicom, self._rulebook.called_ae_titles, self._inbox(ledger))
+            self._node = DicomNode(
+                settings.dicom,
+                self._rulebook.called_ae_titles,
+                self._inbox(ledger),
+                refused=lambda what: self._metrics.refusals.labels("dicom", what).inc(),
+            )
             self._node.start()
         if settings.grpc:
-            self._rpc = RpcServer(settings.grpc, settings.disk, self._spool, ledger, self._catalog, self._running)
+            self._rpc = RpcServer(
+                settings.grpc,
+                settings.disk,
+                self._spool,
+                ledger,
+                self._catalog,
+                self._running,
+                max_attempts=settings.work.max_attempts,
+                on_refusal=lambda kind: self._metrics.refusals.labels("grpc", kind).inc(),
+            )
             self._rpc.start()
 
     def _inbox(self, ledger: Ledger) -> Inbox:
@@ -191,6 +205,7 @@ class Server:
             metrics=self._metrics,
             destinations=self._settings.destinations,
             audit=self._settings.audit,
+            engine_trouble=lambda trouble: self._health.set("engine", trouble),
         )
         for _ in range(work.studies):
             self._start_worker(ledger, SEGMENT, SegmentHandler(shop))

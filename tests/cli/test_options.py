@@ -120,6 +120,21 @@ OPTIONS = {
     "models default": {"name"},
     "sign": {"package", "--key", "-o", "--output", "--verify", "--new-key", "--passphrase"},
     "doctor": {"--json"},
+    "serve": {"settings", "--check", "--json"},
+    "jobs": {"--ledger", "--settings", "--state", "--limit", "--json"},
+    "jobs show": {"job", "--ledger", "--settings", "--json"},
+    "jobs cancel": {"job", "--ledger", "--settings"},
+    "jobs retry": {"job", "--dead", "--ledger", "--settings"},
+    "jobs counts": {"--ledger", "--settings", "--json"},
+    "jobs arrivals": {"--ledger", "--settings", "--limit", "--uids", "--json"},
+    "remote": {"--server", "--tls", "--ca", "--certificate", "--key", "--token-file"},
+    "remote submit": {"study", "-m", "--model", "-o", "--output", "--format", "--priority", "--series", "--allow"}
+    | {"--force", "--time-limit", "--idempotency-key", "--wait", "--json"},
+    "remote watch": {"job", "--cancel-on-end", "--json"},
+    "remote fetch": {"job", "-o", "--output", "--json"},
+    "remote cancel": {"job", "--json"},
+    "remote jobs": {"--state", "--limit", "--json"},
+    "remote models": {"--json"},
 }
 
 

@@ -30,7 +30,7 @@ class Engine:
             if shutil.which(name) is None:
                 missing(name)
         places = (f"--root={folder}/storage", f"--runroot={folder}/run", f"--tmpdir={folder}/tmp")
-        self._command = ("podman", *places, "--storage-driver=vfs", "--runtime=runc", "--cgroup-manager=cgroupfs")
+        self._command = ("podman", *places, "--storage-driver=overlay", "--runtime=runc", "--cgroup-manager=cgroupfs")
         self._folder = folder
 
     def __enter__(self) -> "Engine":

@@ -1,10 +1,15 @@
 """A modality that sends studies by C-STORE, and sends again what was not taken."""
 
+import subprocess
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pydicom
 from pynetdicom import AE
+
+from tests.serve.studies import crop_objects
 
 _SUCCESS = 0x0000
 
@@ -71,3 +76,23 @@ def _status(association, dataset) -> int | None:
         return association.send_c_store(dataset).get("Status")
     except (RuntimeError, ConnectionError):  # the server has gone
         return None
+
+
+def start_sending(ports: Sequence[int], numbers: range, scnas_data: Path, patience_s: float) -> subprocess.Popen:
+    """Send studies in a process of its own, each to one of the ports, in turns.
+
+    Of its own, since the library leaves sockets of refused connections to the garbage collector.
+    """
+    words = [patience_s, scnas_data, numbers.start, numbers.stop, *ports]
+    return subprocess.Popen([sys.executable, "-m", __name__, *map(str, words)], stderr=subprocess.DEVNULL)
+
+
+def main() -> None:
+    patience_s, scnas_data, start, stop, *ports = sys.argv[1:]
+    for number in range(int(start), int(stop)):
+        port = int(ports[number % len(ports)])
+        send_study(port, crop_objects(Path(scnas_data), number), patience_s=float(patience_s))
+
+
+if __name__ == "__main__":
+    main()

@@ -38,7 +38,12 @@ def ledger(tmp_path):
 
 
 @pytest.fixture
-def shop(ledger, spool, metrics, tmp_path):
+def troubles() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def shop(ledger, spool, metrics, tmp_path, troubles):
     return Workshop(
         ledger=ledger,
         spool=spool,
@@ -48,6 +53,7 @@ def shop(ledger, spool, metrics, tmp_path):
         metrics=metrics,
         destinations=DESTINATIONS,
         audit=tmp_path / "audit.jsonl",
+        engine_trouble=troubles.append,
     )
 
 
@@ -190,6 +196,22 @@ def test_an_engine_that_fails_is_opened_anew(submit, work, monkeypatch):
     monkeypatch.setattr(Model, "segment", failing_once)
     job = work(submit())
     assert (job.state, job.num_attempts) == (JobState.DONE, 2)
+
+
+def test_an_engine_that_cannot_be_opened_costs_a_study_no_attempt(submit, work, shop, monkeypatch, troubles):
+    monkeypatch.setattr("scnas_deploy.serve.segmenting._ENGINE_WAIT_S", 0.01)
+    away = iter([True] * 7)
+    get = ModelPool.get
+
+    def get_later(self, digest):
+        if next(away, False):
+            raise EngineError("triton", expected="a server that answers", found="none", remedy="Start it")
+        return get(self, digest)
+
+    monkeypatch.setattr(ModelPool, "get", get_later)
+    job = work(submit())
+    assert (job.state, job.num_attempts) == (JobState.DONE, 1)
+    assert troubles == ["expected a server that answers, found none. Start it."] * 7 + [""]
 
 
 def test_the_ledger_says_how_far_it_is(submit, work, large, monkeypatch):

@@ -13,13 +13,18 @@ from pathlib import Path
 import pytest
 
 from scnas_deploy.errors import ScnasError
+from scnas_deploy.inference.package import open_package
+from scnas_deploy.inference.triton_config import Serving
+from scnas_deploy.inference.triton_repository import write_repository
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.serve.rpc.client import Client, Wish
 from scnas_deploy.serve.work import DELIVER, SEGMENT
+from tests.serve.conftest import MODEL
 from tests.serve.dicom.orthanc import AE_TITLE, Orthanc
 from tests.serve.process import ServerProcess, wait_until
-from tests.serve.sender import send_study
+from tests.serve.sender import send_study, start_sending
 from tests.serve.studies import crop_objects, encoded
+from tests.triton.server import Installation, RunningTriton, require_installed
 
 pytestmark = pytest.mark.soak
 
@@ -46,7 +51,6 @@ min_free_bytes = {free}
 studies = 2
 threads = 1
 lease_s = 6
-max_attempts = 50
 engine = "{engine}"
 [[rules]]
 name = "head"
@@ -144,17 +148,9 @@ class Submissions:
             time.sleep(0.2)
 
 
-def send_by_dicom(servers: list[ServerProcess], numbers: range, scnas_data: Path) -> threading.Thread:
+def send_by_dicom(servers: list[ServerProcess], numbers: range, scnas_data: Path) -> subprocess.Popen:
     """Send studies from a modality that repeats what is not taken."""
-
-    def send() -> None:
-        for number in numbers:
-            port = servers[number % len(servers)].dicom
-            send_study(port, crop_objects(scnas_data, number), patience_s=_LONG_S)
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    return thread
+    return start_sending([server.dicom for server in servers], numbers, scnas_data, _LONG_S)
 
 
 def unfinished(ledger_url: str) -> Counter:
@@ -198,7 +194,7 @@ def test_killed_twenty_times_forty_of_forty_are_delivered(start, pacs, ledger_fi
         time.sleep(chance.uniform(0.5, 6.0))
         server.kill()
         server.start()
-    sending.join(_LONG_S)
+    assert sending.wait(_LONG_S) == 0
     submissions.wait()
     assert set(submissions.fetched) == set(submitted)
     assert len(set(submissions.fetched.values())) == NUM_BY_GRPC
@@ -229,7 +225,7 @@ def test_of_two_servers_one_is_killed_for_good(start, pacs, postgres, scnas_data
     for number in early:
         send_study(lost.dicom, crop_objects(scnas_data, number), patience_s=_LONG_S)
     lost.kill()
-    sending.join(_LONG_S)
+    assert sending.wait(_LONG_S) == 0
     submissions.wait()
     assert len(submissions.fetched) == NUM_BY_GRPC
     assert_all_delivered(pacs, url, range(1, 1 + NUM_BY_DICOM), scnas_data)
@@ -263,7 +259,7 @@ def test_the_database_is_away_for_a_minute(start, pacs, postgres, scnas_data):
     assert server.metrics()["scnas_ledger_up"] == 0
     time.sleep(max(0.0, away_until - time.monotonic()))
     postgres.start()
-    sending.join(_LONG_S)
+    assert sending.wait(_LONG_S) == 0
     assert_all_delivered(pacs, url, range(1, 4), scnas_data)
     wait_until(lambda: server.status("/readyz") == 200, "it is ready again")
 
@@ -287,8 +283,35 @@ def test_the_disk_is_full_for_a_while(start, pacs, small_disk, scnas_data):
     sending = send_by_dicom([server], range(1, 4), scnas_data)
     wait_until(lambda: server.status("/readyz") == 503, "it says that it is not ready")
     time.sleep(5)
-    assert sending.is_alive()
+    assert sending.poll() is None
     assert server.metrics()["scnas_objects_received_total"] == 0
     filler.unlink()
-    sending.join(_LONG_S)
+    assert sending.wait(_LONG_S) == 0
     assert_all_delivered(pacs, url, range(1, 4), scnas_data)
+
+
+@pytest.fixture
+def triton(tmp_path, models) -> Iterator[RunningTriton]:
+    """A real tritonserver with the shipped network."""
+    require_installed()
+    repository = tmp_path / "repository"
+    write_repository(repository, open_package(models.packages()[MODEL]), Serving(max_batch_size=8))
+    server = RunningTriton(Installation(tmp_path / "tritonserver"), repository, tmp_path / "tritonserver.log")
+    yield server
+    server.kill()
+
+
+def test_triton_is_killed_and_comes_back(start, pacs, triton, ledger_file, scnas_data):
+    server = start(ledger_file, engine=triton.url(MODEL)).wait_ready()
+    send_study(server.dicom, crop_objects(scnas_data, 1))
+    assert_all_delivered(pacs, ledger_file, range(1, 2), scnas_data)
+    triton.kill()
+    for number in range(2, 5):
+        send_study(server.dicom, crop_objects(scnas_data, number))
+    wait_until(lambda: server.status("/readyz") == 503, "it says that it is not ready")
+    time.sleep(60)
+    triton.start()
+    assert_all_delivered(pacs, ledger_file, range(1, 5), scnas_data)
+    with Ledger(ledger_file) as ledger:
+        engines = {job.result["engine"] for job in ledger.listed(queues=[SEGMENT])}
+    assert all(engine.startswith("triton") for engine in engines)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
-from scnas_deploy.errors import FormatError, LedgerError, OutputError
+from scnas_deploy.errors import ConfigError, FormatError, LedgerError, OutputError
 from scnas_deploy.serve.dicom.library import pynetdicom
 from scnas_deploy.serve.dicom.objects import IMAGE_CLASSES, TRANSFER_SYNTAXES, identify
 from scnas_deploy.serve.dicom.tls import server_context
@@ -31,8 +31,13 @@ MISMATCH: Final = 0xA900
 MALFORMED: Final = 0xC000
 FAILED: Final = 0xC001
 
-_PERMANENT, _BY_USER, _UNKNOWN_CALLING, _UNKNOWN_CALLED = 0x01, 0x01, 0x03, 0x07
-"""PS3.8, table 9-21."""
+_REASONS: Final = {OUT_OF_RESOURCES: "no room", MISMATCH: "mismatch", MALFORMED: "malformed", FAILED: "failure"}
+_REJECTIONS: Final = {
+    "calling AE title": (0x01, 0x01, 0x03),
+    "called AE title": (0x01, 0x01, 0x07),
+    "failure": (0x02, 0x01, 0x01),
+}
+"""Result, source and reason of PS3.8, table 9-21."""
 
 
 class DicomNode:
@@ -42,10 +47,19 @@ class DicomNode:
         settings: See there. Nobody may send but the peers.
         called_ae_titles: Gives the AE titles that we answer to, asked for each association.
         inbox: Takes the objects.
+        refused: Told in a word or two why a connection, an association or an object was refused.
     """
 
-    def __init__(self, settings: DicomSettings, called_ae_titles: Callable[[], frozenset[str]], inbox: Inbox) -> None:
-        self._settings, self._called_ae_titles, self._inbox = settings, called_ae_titles, inbox
+    def __init__(
+        self,
+        settings: DicomSettings,
+        called_ae_titles: Callable[[], frozenset[str]],
+        inbox: Inbox,
+        *,
+        refused: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._settings, self._called_ae_titles = settings, called_ae_titles
+        self._inbox, self._refused = inbox, refused
         self._server: Listener | None = None
         self._thread: threading.Thread | None = None
 
@@ -59,20 +73,17 @@ class DicomNode:
         """Begin to listen.
 
         Raises:
-            ConfigError: If its certificates cannot be used.
-            OSError: If the port is taken.
+            ConfigError: If its certificates or its port cannot be used.
         """
-        settings, events = self._settings, pynetdicom().evt
-        self._server = Listener(
-            self._application(),
-            (settings.host, settings.port),
-            _contexts(),
-            None if settings.tls is None else server_context(settings.tls),
-            [(events.EVT_REQUESTED, self._on_request), (events.EVT_C_STORE, self._on_store)],
-            is_known=self._is_address_known,
-            max_connections=settings.max_associations + _SPARE,
-            max_object_bytes=settings.max_object_bytes,
-        )
+        try:
+            self._server = self._listener()
+        except OSError as error:
+            raise ConfigError(
+                f"dicom.port {self._settings.port}",
+                expected="a port that is free",
+                found=error.strerror or type(error).__name__,
+                remedy="Choose another host or port, or end what uses it",
+            ) from error
         listen = self._server.serve_forever
         self._thread = threading.Thread(target=listen, args=(_LOOK_S,), name="dicom", daemon=True)
         self._thread.start()
@@ -90,6 +101,20 @@ class DicomNode:
             association.abort()
             association.join(_ASSOCIATE_S)
 
+    def _listener(self) -> Listener:
+        settings, events = self._settings, pynetdicom().evt
+        return Listener(
+            self._application(),
+            (settings.host, settings.port),
+            _contexts(),
+            None if settings.tls is None else server_context(settings.tls),
+            [(events.EVT_REQUESTED, self._on_request), (events.EVT_C_STORE, self._on_store)],
+            is_known=self._is_address_known,
+            refused=lambda reason, remote: self._note("refused a connection", reason, remote),
+            max_connections=settings.max_associations + _SPARE,
+            max_object_bytes=settings.max_object_bytes,
+        )
+
     def _application(self) -> Any:
         application = pynetdicom().AE(ae_title=self._settings.ae_title)
         application.maximum_associations = self._settings.max_associations
@@ -104,19 +129,30 @@ class DicomNode:
 
     def _on_request(self, asked: Any) -> None:
         """Refuse an association that is not for us, or of somebody who may not send."""
-        request, remote = asked.assoc.requestor.primitive, asked.assoc.requestor.address_info.address
+        remote = asked.assoc.requestor.address_info.address
+        try:
+            refusal = self._refusal(asked.assoc.requestor.primitive, _address(remote))
+            error = ""
+        except Exception as caught:  # noqa: BLE001  # the library would go on as if nothing were wrong
+            refusal, error = "failure", in_words(caught)
+        if refusal is None:
+            return
+        try:
+            self._note("refused an association", refusal, remote, error=error)
+        finally:
+            asked.assoc.acse.send_reject(*_REJECTIONS[refusal])
+            asked.assoc.kill()
+
+    def _refusal(self, request: Any, address: IPv4Address | IPv6Address) -> str | None:
         if request.called_ae_title not in self._called_ae_titles():
-            self._reject(asked.assoc, _UNKNOWN_CALLED, "an unknown called AE title", remote)
-        elif not self._is_peer(request.calling_ae_title, _address(remote)):
-            self._reject(asked.assoc, _UNKNOWN_CALLING, "an unknown calling AE title, or from another address", remote)
+            return "called AE title"
+        titles = {peer.ae_title for peer in self._settings.peers if address in peer.address}
+        return None if request.calling_ae_title in titles else "calling AE title"
 
-    def _is_peer(self, ae_title: str, address: IPv4Address | IPv6Address) -> bool:
-        return any(peer.ae_title == ae_title and address in peer.address for peer in self._settings.peers)
-
-    def _reject(self, association: Any, reason: int, why: str, remote: str) -> None:
-        event(_LOG, logging.WARNING, f"refused an association: {why}", remote=remote)
-        association.acse.send_reject(_PERMANENT, _BY_USER, reason)
-        association.kill()
+    def _note(self, what: str, reason: str, remote: str, **more: str) -> None:
+        """Log and count a refusal; nothing that the other side has said is in it."""
+        event(_LOG, logging.WARNING, what, reason=reason, remote=remote, **more)
+        self._refused(reason)
 
     def _on_store(self, stored: Any) -> int:
         """Take an object; what is answered is what has become of it."""
@@ -130,7 +166,7 @@ class DicomNode:
         except Exception as error:  # noqa: BLE001  # the sender is to keep its object, whatever it is
             status, why = FAILED, in_words(error)
         if status != SUCCESS:
-            event(_LOG, logging.WARNING, "an object was not taken", remote=remote, status=f"{status:04X}", error=why)
+            self._note("refused an object", _REASONS[status], remote, status=f"{status:04X}", error=why)
         return status
 
     def _store(self, stored: Any) -> tuple[int, str]:
@@ -142,8 +178,8 @@ class DicomNode:
         buffer.seek(0)
         identity = identify(buffer, str(stored.context.transfer_syntax))
         stated = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
-        classes = {identity.sop_class, str(stored.context.abstract_syntax)}
-        if stated != (identity.sop_class, identity.sop_instance_uid) or len(classes) > 1:
+        is_negotiated = identity.sop_class == stored.context.abstract_syntax and identity.sop_class in IMAGE_CLASSES
+        if stated != (identity.sop_class, identity.sop_instance_uid) or not is_negotiated:
             return MISMATCH, "it is another object than was announced"
         association = stored.assoc.requestor.primitive
         arrival = Arrival(

@@ -9,6 +9,7 @@ import io
 import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from socketserver import BaseServer
@@ -172,7 +173,8 @@ class Listener(ThreadedAssociationServer):
         tls: None for none.
         handlers: Of the association's events.
         is_known: Whether somebody may connect from an address.
-        max_connections: At a time, those without an association included.
+        refused: Told why a connection was refused, and from where it came.
+        max_connections: At a time, those that ask for no association included; as many more may be beginning.
         max_object_bytes: Of one object.
     """
 
@@ -188,10 +190,13 @@ class Listener(ThreadedAssociationServer):
         handlers: list[Any],
         *,
         is_known: Callable[[str], bool],
+        refused: Callable[[str, str], None],
         max_connections: int,
         max_object_bytes: int,
     ) -> None:
-        self._is_known, self._max_connections, self.max_object_bytes = is_known, max_connections, max_object_bytes
+        self._is_known, self._refused = is_known, refused
+        self._max_connections, self.max_object_bytes = max_connections, max_object_bytes
+        self._beginning = threading.Semaphore(max_connections)
         title = application.ae_title
         super().__init__(application, address, title, contexts, tls, handlers, request_handler=BoundedHandler)
 
@@ -203,14 +208,13 @@ class Listener(ThreadedAssociationServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002  # as the library calls it
         """Whether to go on with a connection."""
         if not self._is_known(client_address[0]):
-            return self._refuse("from an address of none of the peers", client_address)
-        if len(self.active_associations) >= self._max_connections:
-            return self._refuse("since there are too many", client_address)
+            self._refused("address", client_address[0])
+            return False
+        are_many = len(self.active_associations) >= self._max_connections
+        if are_many or not self._beginning.acquire(blocking=False):
+            self._refused("too many", client_address[0])
+            return False
         return True
-
-    def _refuse(self, why: str, client_address: Any) -> bool:
-        event(_LOG, logging.WARNING, f"refused a connection {why}", remote=client_address[0])
-        return False
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Begin an association."""
@@ -224,6 +228,8 @@ class Listener(ThreadedAssociationServer):
             words = {"remote": client_address[0], "error": in_words(error)}
             event(_LOG, logging.WARNING, "a connection that came to nothing", **words)
             self.shutdown_request(request)
+        finally:
+            self._beginning.release()
 
     def shutdown(self) -> None:
         """Take no more connections; the associations there are go on."""

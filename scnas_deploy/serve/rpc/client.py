@@ -3,19 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
-from uuid import uuid4
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 
-from scnas_deploy.data.dicom.verdicts import Correction
 from scnas_deploy.errors import ScnasError
 from scnas_deploy.jobs.job import JobState
-from scnas_deploy.results.formats import Format
 from scnas_deploy.serve.catalog import ModelDescription
 from scnas_deploy.serve.rpc.certificates import channel_credentials
 from scnas_deploy.serve.rpc.receiving import Fetched, receive_result
@@ -23,9 +17,18 @@ from scnas_deploy.serve.rpc.sending import Sender, outgoing
 from scnas_deploy.serve.rpc.statuses import error_of, is_worth_a_repetition
 from scnas_deploy.serve.rpc.v1 import segmentation_pb2 as pb
 from scnas_deploy.serve.rpc.v1.segmentation_pb2_grpc import SegmentationStub
-from scnas_deploy.serve.rpc.words import ALLOWED, FORMATS, PRIORITIES, STAGES, STATES, ours
+from scnas_deploy.serve.rpc.values import (
+    NO_WISH,
+    ListedJob,
+    Standing,
+    Submitted,
+    Wish,
+    header_of,
+    listed_of,
+    standing_of,
+)
+from scnas_deploy.serve.rpc.words import STATES, ours
 from scnas_deploy.serve.settings import ClientTls
-from scnas_deploy.serve.work import Priority, Stage
 
 Answer = TypeVar("Answer")
 
@@ -38,69 +41,6 @@ _OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 10_000),
 )
 _PAGE: Final = 500
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """What is wanted of a study."""
-
-    model: str = ""
-    """Name of an installed model; empty for the server's default."""
-    formats: tuple[Format, ...] = ()
-    """Forms of the result; none for NIfTI of NIfTI files, and a segmentation object and a report of DICOM ones."""
-    priority: Priority = "clinical"
-    series: tuple[str, ...] = ()
-    """Instance UIDs of the series to take, one a channel."""
-    allow: tuple[Correction, ...] = ()
-    """Corrections of planes that form no regular grid."""
-    force: bool = False
-    """Segment even what the model was not made for."""
-    time_limit_s: float | None = None
-    """Seconds after which nobody waits for the result any more."""
-    idempotency_key: str = ""
-    """Submitted again under the same key, it is the same job; empty for a key of its own."""
-    digests: bool = False
-    """Have the server check a digest of each file, which is read twice then."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Submitted:
-    """A study's job."""
-
-    job: int
-    known: bool
-    """Whether it had been submitted before."""
-    state: JobState
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """How a job stands."""
-
-    state: JobState
-    stage: Stage | None
-    """None where it came to nothing."""
-    fraction: float
-    """Of its patches that are done."""
-    patches_per_s: float
-    error: str
-    """Why its latest attempt failed."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedJob:
-    """A job in a list."""
-
-    job: int
-    state: JobState
-    stage: Stage | None
-    fraction: float
-    model: str
-    model_digest: str
-    num_attempts: int
-    enqueued_at: datetime
-    changed_at: datetime
-    error: str
 
 
 class Client:
@@ -140,7 +80,7 @@ class Client:
     def submit(
         self,
         paths: Sequence[Path],
-        wish: Wish = Wish(),
+        wish: Wish = NO_WISH,
         *,
         progress: Callable[[int, int], None] = lambda _sent, _total: None,
     ) -> Submitted:
@@ -158,7 +98,7 @@ class Client:
             SpoolFullError: If the server takes nothing more for now.
         """
         files = outgoing(paths)
-        header = _header(wish, len(files))
+        header = header_of(wish, len(files))
 
         def send() -> Submitted:
             sender = Sender(header, files, digests=wish.digests, progress=progress)
@@ -189,7 +129,7 @@ class Client:
                 with self._translated():
                     for told in call:
                         waits = iter(_WAITS_S)
-                        yield _standing(told)
+                        yield standing_of(told)
             except ScnasError as error:
                 wait_s = next(waits, None)
                 if wait_s is None or not is_worth_a_repetition(error):
@@ -243,7 +183,7 @@ class Client:
         while True:
             request = pb.ListJobsRequest(states=[STATES[each] for each in states], page_size=_PAGE, page_token=token)
             page = self._ask(self._stub.ListJobs, request)
-            yield from map(_listed, page.jobs)
+            yield from map(listed_of, page.jobs)
             token = page.next_page_token
             if not token:
                 return
@@ -293,48 +233,3 @@ def _repeatedly(action: Callable[[], Answer]) -> Answer:
                 raise
         time.sleep(wait_s)
     return action()
-
-
-def _header(wish: Wish, num_files: int) -> pb.SubmitHeader:
-    header = pb.SubmitHeader(
-        model=wish.model,
-        formats=[FORMATS[each] for each in wish.formats],
-        priority=PRIORITIES[wish.priority],
-        idempotency_key=wish.idempotency_key or uuid4().hex,
-        series=wish.series,
-        allow=[ALLOWED[each] for each in wish.allow],
-        force=wish.force,
-        num_files=num_files,
-    )
-    if wish.time_limit_s is not None:
-        header.time_limit.CopyFrom(Duration(seconds=int(wish.time_limit_s), nanos=int(wish.time_limit_s % 1 * 1e9)))
-    return header
-
-
-def _standing(told: pb.WatchResponse) -> Standing:
-    return Standing(
-        state=ours(STATES, told.state, "state"),
-        stage=_stage(told.stage),
-        fraction=told.fraction,
-        patches_per_s=told.patches_per_s,
-        error=told.error,
-    )
-
-
-def _stage(number: int) -> Stage | None:
-    return ours(STAGES, number, "stage") if number else None
-
-
-def _listed(job: pb.Job) -> ListedJob:
-    return ListedJob(
-        job=job.job_id,
-        state=ours(STATES, job.state, "state"),
-        stage=_stage(job.stage),
-        fraction=job.fraction,
-        model=job.model,
-        model_digest=job.model_digest,
-        num_attempts=job.num_attempts,
-        enqueued_at=job.enqueued_at.ToDatetime(UTC),
-        changed_at=job.changed_at.ToDatetime(UTC),
-        error=job.error,
-    )

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -35,10 +35,11 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC is untyped
     Args:
         identities: Say who may call.
         max_calls: That may be under way at a time.
+        on_refusal: Told the class of each error that a call is refused with.
     """
 
-    def __init__(self, identities: Identities, max_calls: int) -> None:
-        self._identities, self._max_calls = identities, max_calls
+    def __init__(self, identities: Identities, max_calls: int, on_refusal: Callable[[str], None]) -> None:
+        self._identities, self._max_calls, self._on_refusal = identities, max_calls, on_refusal
         self._free = threading.BoundedSemaphore(max_calls)
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
@@ -49,7 +50,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC is untyped
         try:
             self._identities.check(handler_call_details.invocation_metadata)
         except AccessError as error:
-            return _refusal(error)
+            return self._refusal(error)
         return self._guarded(handler)
 
     def _guarded(self, handler: Any) -> Any:
@@ -60,16 +61,39 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC is untyped
             return map(parse, request) if handler.request_streaming else parse(request)
 
         def answer(request: Any, context: Any) -> Any:
-            with answering(context), self._room():
+            with self._answering(context), self._room():
                 return behaviour(told(request), context)
 
         def answers(request: Any, context: Any) -> Iterator[Any]:
-            with answering(context), self._room():
+            with self._answering(context), self._room():
                 yield from behaviour(told(request), context)
 
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         guarded = answers if handler.response_streaming else answer
         return make(guarded, response_serializer=handler.response_serializer)
+
+    @contextmanager
+    def _answering(self, context: Any) -> Iterator[None]:
+        """End a call by the status of an error; one that is not ours says no more than its class."""
+        try:
+            yield
+        except grpc.RpcError:
+            raise  # the client has gone, which gRPC knows by this very object
+        except ScnasError as error:
+            self._refuse(context, error)
+        except Exception as error:  # noqa: BLE001  # what it says of its values may name a patient
+            event(_LOG, logging.ERROR, "a call failed", error=in_words(error))
+            context.abort(grpc.StatusCode.INTERNAL, type(error).__name__)
+
+    def _refusal(self, error: ScnasError) -> Any:
+        """What answers with an error before any message has come, whatever kind of call it is."""
+        return grpc.stream_stream_rpc_method_handler(lambda _requests, context: self._refuse(context, error))
+
+    def _refuse(self, context: Any, error: ScnasError) -> NoReturn:
+        kind = type(error).__name__
+        event(_LOG, logging.WARNING, "refused a call", kind=kind, error=error.redacted)
+        self._on_refusal(kind)
+        refuse(context, error)
 
     @contextmanager
     def _room(self) -> Iterator[None]:
@@ -86,20 +110,6 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC is untyped
             self._free.release()
 
 
-@contextmanager
-def answering(context: Any) -> Iterator[None]:
-    """End a call by the status of an error; one that is not ours says no more than its class."""
-    try:
-        yield
-    except grpc.RpcError:
-        raise  # the client has gone, which gRPC knows by this very object
-    except ScnasError as error:
-        refuse(context, error)
-    except Exception as error:  # noqa: BLE001  # what it says of its values may name a patient
-        event(_LOG, logging.ERROR, "a call failed", error=in_words(error))
-        context.abort(grpc.StatusCode.INTERNAL, type(error).__name__)
-
-
 def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def parsed(message: bytes) -> Any:
         try:
@@ -111,8 +121,3 @@ def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         )
 
     return parsed
-
-
-def _refusal(error: ScnasError) -> Any:
-    """What answers with an error before any message has come, whatever kind of call it is."""
-    return grpc.stream_stream_rpc_method_handler(lambda _requests, context: refuse(context, error))

@@ -1,6 +1,7 @@
 """The gRPC server: opened as the settings say, and ended in order."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -54,6 +55,7 @@ class RpcServer:
         catalog: The models.
         running: The jobs that run in this process.
         max_attempts: At a study.
+        on_refusal: Told the class of each error that a call is refused with.
 
     Raises:
         ConfigError: If tokens or certificates cannot be used.
@@ -69,6 +71,7 @@ class RpcServer:
         running: Running,
         *,
         max_attempts: int = 5,
+        on_refusal: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings, self._stopping = settings, threading.Event()
         identities = Identities(settings)
@@ -77,7 +80,7 @@ class RpcServer:
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
-            interceptors=(Guard(identities, settings.max_threads),),
+            interceptors=(Guard(identities, settings.max_threads, on_refusal),),
             options=_OPTIONS,
             maximum_concurrent_rpcs=num_threads,
         )

@@ -3,6 +3,7 @@ import logging
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 
 import pydicom
@@ -11,8 +12,9 @@ from pynetdicom import AE
 
 from scnas_deploy.errors import ConfigError, LedgerError, OutputError, SpoolFullError
 from scnas_deploy.serve.arrivals import study_key
+from scnas_deploy.serve.dicom.node import DicomNode
 from scnas_deploy.serve.inbox import Arrival
-from scnas_deploy.serve.settings import Peer, Tls
+from scnas_deploy.serve.settings import DicomSettings, Peer, Tls
 from scnas_deploy.serve.spool import Spool
 from tests.dicom_drawing import Drawing
 from tests.serve.dicom.certificates import Certificates
@@ -128,9 +130,19 @@ def test_unknown_titles_are_refused_and_not_repeated_in_the_log(node, caplog, ti
     assert asked.returncode
     assert reason in asked.stdout
     (record,) = caplog.records
-    assert "unknown c" in record.getMessage()
-    assert record.scnas == {"remote": "127.0.0.1"}
+    assert record.getMessage() == "refused an association"
+    (word,) = titles
+    assert record.scnas == {"reason": f"{word} AE title", "remote": "127.0.0.1", "error": ""}
     assert "OTHER" not in str(vars(record))
+
+
+def test_nobody_comes_in_while_it_cannot_be_told_who_may(inbox, start_node, caplog):
+    node = start_node()
+    node._called_ae_titles = lambda: 1 / 0
+    asked = run("echoscu", "-aet", "SENDER", "-aec", "SCNAS", "127.0.0.1", node.port)
+    assert asked.returncode
+    assert "Rejected Transient" in asked.stdout
+    assert "ZeroDivisionError" in caplog.records[0].scnas["error"]
 
 
 @pytest.mark.parametrize("peers", [(), (Peer(ae_title="SENDER", address=ip_network("10.1.0.0/16")),)])
@@ -138,7 +150,8 @@ def test_nobody_connects_from_an_address_of_no_peer(start_node, caplog, peers):
     node = start_node(peers=peers)
     assert run("echoscu", "-aet", "SENDER", "-aec", "SCNAS", "127.0.0.1", node.port).returncode
     (record,) = caplog.records
-    assert "of none of the peers" in record.getMessage()
+    assert record.getMessage() == "refused a connection"
+    assert record.scnas == {"reason": "address", "remote": "127.0.0.1"}
 
 
 def test_a_title_counts_only_together_with_its_address(start_node):
@@ -180,6 +193,21 @@ def test_a_sender_keeps_what_could_not_be_kept(start_node, caplog, error, status
     (record,) = caplog.records
     assert record.scnas["status"] == f"{status:04X}"
     assert "NOBODY" not in str(vars(record))
+
+
+def test_refusals_are_counted_by_their_reasons(inbox):
+    counted = []
+    peers = (Peer(ae_title="SENDER", address=ip_network("127.0.0.1")),)
+    settings = DicomSettings(host="127.0.0.1", port=0, peers=peers, max_object_bytes=200)
+    node = DicomNode(settings, lambda: frozenset({"SCNAS"}), inbox, refused=counted.append)
+    node.start()
+    try:
+        run("echoscu", "-aet", "OTHER", "-aec", "SCNAS", "127.0.0.1", node.port)
+        run("echoscu", "-aet", "SENDER", "-aec", "OTHER", "127.0.0.1", node.port)
+        assert _status(node.port, Drawing().plane(0)) == 0xA700
+    finally:
+        node.stop(0)
+    assert counted == ["calling AE title", "called AE title", "no room"]
 
 
 def test_a_full_spool_leaves_nothing_behind(start_node, inbox, monkeypatch):
@@ -250,6 +278,21 @@ def test_no_more_associations_than_allowed(start_node):
     assert third.is_rejected
     for each in (first, second):
         each.release()
+
+
+def test_several_senders_at_a_time(node, inbox, tmp_path):
+    drawings = [Drawing(study=f"study {number}") for number in range(4)]
+    paths = [sorted(each.save(tmp_path / each.study).iterdir()) for each in drawings]
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda each: send(node.port, each), paths))
+    assert taken == [len(each) for each in paths]
+    studies = [each.plane(0).StudyInstanceUID for each in drawings]
+    assert [inbox.known(study, "SCNAS") for study in studies] == taken
+
+
+def test_a_port_that_is_taken_is_said_before_it_starts(start_node):
+    with pytest.raises(ConfigError, match="expected a port that is free, found Address already in use"):
+        start_node(port=start_node().port)
 
 
 def test_a_connection_that_says_nothing_holds_up_nobody(node, scnas_data):
@@ -348,7 +391,7 @@ def test_no_record_names_the_patient(node, inbox, caplog, tmp_path):
     assert send(node.port, paths) == len(paths) - 1
     assert inbox.known(Drawing().plane(0).StudyInstanceUID, "SCNAS") == len(paths) - 1
     said = "\n".join(str(vars(record)) for record in caplog.records)
-    assert "an object was not taken" in said
+    assert "refused an object" in said
     for planted in ("PLANTEDNAME", "19700101", "19121212", Drawing().plane(0).StudyInstanceUID):
         assert planted not in said
 

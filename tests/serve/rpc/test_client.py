@@ -56,7 +56,7 @@ def test_a_zip_of_dicom_is_sent_unpacked(place, client, dicom_folder, tmp_path):
 
 
 def test_digests_are_checked_where_that_is_wished(place, client, study):
-    from scnas_deploy.serve.rpc.client import Wish
+    from scnas_deploy.serve.rpc.values import Wish
 
     job = place.ledger.find(client.submit([study, study], Wish(digests=True)).job)
     assert place.spool.path(f"{job.payload['folder']}/0001.nii").read_bytes() == study.read_bytes()

@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from scnas_deploy.jobs.job import JobState
-from scnas_deploy.serve.rpc.client import Wish
 from scnas_deploy.serve.rpc.v1 import segmentation_pb2 as pb
+from scnas_deploy.serve.rpc.values import Wish
 from tests.serve.rpc.test_uploads import chunk, header, start
 
 NAME = "Zebrowski"

@@ -8,9 +8,10 @@ import pytest
 from scnas_deploy.errors import ConfigError, FormatError, JobError, NotFoundError, RefusedError
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.results.formats import Format
-from scnas_deploy.serve.rpc.client import Wish
+from scnas_deploy.serve.rpc.values import Wish
 from scnas_deploy.serve.work import PRIORITIES, StudyWork
 from tests.serve.conftest import MODEL
+from tests.serve.rpc.test_uploads import wait_until
 
 
 def work_of(place, number):
@@ -187,8 +188,9 @@ def test_a_running_job_is_cancelled_within_a_patch(place, client, handler, study
     assert handler.begun.wait(10)
     assert client.cancel(job) is JobState.CANCELLED
     patches = handler.patches
-    assert finished(client, job).state is JobState.CANCELLED
+    wait_until(lambda: place.running.progress(job) is None)
     assert handler.patches <= patches + 1
+    assert finished(client, job).state is JobState.CANCELLED
 
 
 def test_a_finished_job_cannot_be_cancelled(place, client, handler, study):
@@ -258,6 +260,7 @@ def test_the_last_watcher_that_goes_takes_the_job_with_it_where_it_said_so(place
     next(watching)
     assert place.ledger.find(job).state is JobState.RUNNING
     watching.close()
+    wait_until(lambda: place.running.progress(job) is None)
     assert finished(client, job).state is JobState.CANCELLED
 
 

@@ -10,9 +10,9 @@ import grpc
 import pytest
 
 from scnas_deploy.errors import CapacityError, ConfigError, FormatError, OutputError, ScnasError, SpoolFullError
-from scnas_deploy.serve.rpc.client import Wish
 from scnas_deploy.serve.rpc.statuses import error_of
 from scnas_deploy.serve.rpc.v1 import segmentation_pb2 as pb
+from scnas_deploy.serve.rpc.values import Wish
 from scnas_deploy.serve.settings import DiskSettings
 
 NIFTI, DICOM = pb.FILE_KIND_NIFTI, pb.FILE_KIND_DICOM
@@ -285,5 +285,7 @@ def test_all_of_a_study_is_on_the_disk_before_it_gets_its_name(place, client, st
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", record)
+    place.catalog.pin(None)
+    synced.clear()
     client.submit([study, study])
     assert synced == ["0000.nii", "0001.nii", "upload.json", "study", "uploads"]
