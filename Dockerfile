@@ -4,11 +4,13 @@
 # goes to the spool, to the models, to the cache and to /tmp, which are mounted.
 # A tag can be moved; to build on a base that cannot, name it by its digest:
 #   docker build --build-arg PYTHON=python@sha256:DIGEST ...
-# A hospital's own package index is named by --build-arg PIP_INDEX_URL=..., and stays out of the images.
+# A hospital's own package index is named by --build-arg PIP_INDEX_URL=..., and stays out of the images. The gpu image needs
+# NVIDIA's index besides, which TensorRT's packages load their libraries from, or PIP_EXTRA_INDEX_URL with a copy of it.
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build
 ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore

@@ -56,7 +56,6 @@ ARRIVALS: Final = sa.Table(
     sa.Column("first_at", sa.Double, nullable=False),
     sa.Column("last_at", sa.Double, nullable=False),
     sa.Column("outcome", sa.String, nullable=False, default=""),  # what became of it when it was last complete
-    sa.Column("traceparent", sa.String, nullable=False, default=""),
     sa.Index("scnas_arrivals_open", "last_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 

@@ -12,7 +12,7 @@ from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.schema import JOBS
 from scnas_deploy.serve.arrivals import Arrivals
 from scnas_deploy.serve.spool import MODELS, RESULTS, UPLOADS, Spool
-from scnas_deploy.serve.work import DELIVER, SEGMENT
+from scnas_deploy.serve.work import DELIVER, SEGMENT, delivery_key
 
 _DAY_S: Final = 86_400.0
 _ORPHAN_AGE_S: Final = _DAY_S
@@ -50,27 +50,26 @@ class Janitor:
         return forgotten
 
     def _forget_jobs(self, before: float) -> int:
-        """Forget a study's job and its deliveries together, so that no half of them is left."""
-        forgotten = 0
-        while jobs := [job for job in self._ledger.finished_before(before) if job.queue == SEGMENT]:
-            due = [(job, deliveries) for job in jobs if (deliveries := self._finished_deliveries(job)) is not None]
-            for job, deliveries in due:
-                if job.result and "folder" in job.result:
-                    self._spool.remove(self._spool.path(job.result["folder"]))
-                if job.payload["source"] == "grpc":
-                    self._spool.remove(self._spool.path(job.payload["folder"]))
-                self._ledger.forget([job.id, *deliveries])  # last: a job that is forgotten may be submitted again
-            forgotten += len(due)
-            if not due:
-                break
+        """Forget each study's job and its deliveries together, so that no half of them is left."""
+        forgotten = last = 0
+        while jobs := self._ledger.finished_before(before, queues=[SEGMENT], after=last):
+            forgotten += sum(map(self._forget, jobs))
+            last = jobs[-1].id
         return forgotten
 
-    def _finished_deliveries(self, job: Job) -> list[int] | None:
-        """Numbers of a job's deliveries, or None where one of them is not over."""
-        with self._ledger.reading() as connection:
-            its = sa.and_(JOBS.c.queue == DELIVER, JOBS.c.payload["study_job"].as_integer() == job.id)
-            rows = connection.execute(sa.select(JOBS.c.id, JOBS.c.state).where(its)).all()
-        return None if any(row.state in _LIVE for row in rows) else [row.id for row in rows]
+    def _forget(self, job: Job) -> bool:
+        """Forget a job unless one of its deliveries is not over."""
+        destinations = job.payload["destinations"]
+        keys = [delivery_key(job.key, job.attempt, destination) for destination in destinations]
+        deliveries = self._ledger.named(DELIVER, keys).values()
+        if any(delivery.state in _LIVE for delivery in deliveries):
+            return False
+        if job.result and "folder" in job.result:
+            self._spool.remove(self._spool.path(job.result["folder"]))
+        if job.payload["source"] == "grpc":
+            self._spool.remove(self._spool.path(job.payload["folder"]))
+        self._ledger.forget([job.id, *(each.id for each in deliveries)])  # last: it may be submitted again then
+        return True
 
     def _forget_studies(self, before: float) -> None:
         for study in self._arrivals.closed(before=before):

@@ -29,7 +29,16 @@ from scnas_deploy.serve.running import Running, RunningJob
 from scnas_deploy.serve.settings import Destination
 from scnas_deploy.serve.spool import Spool
 from scnas_deploy.serve.tracing import span
-from scnas_deploy.serve.work import DELIVER, DeliveryWork, ResultFile, Stage, StudyAnswer, StudyProgress, StudyWork
+from scnas_deploy.serve.work import (
+    DELIVER,
+    DeliveryWork,
+    ResultFile,
+    Stage,
+    StudyAnswer,
+    StudyProgress,
+    StudyWork,
+    delivery_key,
+)
 
 _RECORD_S: Final = 1.0
 """Between two words to the ledger about how far a job is."""
@@ -170,7 +179,7 @@ class _Study:
         job = self._attempt.job
         return [
             NewJob(
-                key=f"{job.key}:{job.attempt}:{destination.name}",
+                key=delivery_key(job.key, job.attempt, destination.name),
                 kind=DELIVER,
                 payload=DeliveryWork(
                     destination=destination.name,

@@ -18,6 +18,7 @@ from scnas_deploy.serve.catalog import ModelCatalog
 from scnas_deploy.serve.closing import Closer
 from scnas_deploy.serve.dicom.delivery import DeliveryHandler
 from scnas_deploy.serve.dicom.node import DicomNode
+from scnas_deploy.serve.dicom.reconcile import Reconciler
 from scnas_deploy.serve.health import Health
 from scnas_deploy.serve.inbox import Inbox
 from scnas_deploy.serve.janitor import Janitor
@@ -30,7 +31,7 @@ from scnas_deploy.serve.rpc.server import RpcServer
 from scnas_deploy.serve.rulebook import RuleBook
 from scnas_deploy.serve.running import Running
 from scnas_deploy.serve.segmenting import SegmentHandler, Workshop
-from scnas_deploy.serve.settings import ServeSettings
+from scnas_deploy.serve.settings import DicomSettings, ServeSettings
 from scnas_deploy.serve.spool import Spool
 from scnas_deploy.serve.tracing import span
 from scnas_deploy.serve.web import WebServer
@@ -245,10 +246,11 @@ class Server:
         self._add_loop("closing", closer.close_quiet, _CLOSE_S, first_after_s=quiet_s)
         self._add_loop("janitor", janitor.tidy, _TIDY_S)
         for source in settings.reconcile:
-            from scnas_deploy.serve.dicom.reconcile import Reconciler
-
-            our_ae_title = settings.dicom.ae_title if settings.dicom else source.called_ae_title
-            self._add_loop(f"reconcile {source.name}", Reconciler(source, inbox, our_ae_title).run_once, source.every_s)
+            dicom = settings.dicom or DicomSettings(ae_title=source.called_ae_title)
+            reconciler = Reconciler(
+                source, inbox, dicom.ae_title, max_object_bytes=dicom.max_object_bytes, stop=self._drain
+            )
+            self._add_loop(f"reconcile {source.name}", reconciler.run_once, source.every_s)
 
     def _look(self, ledger: Ledger) -> None:
         self._health.check_ledger(ledger)

@@ -112,3 +112,8 @@ class DeliveryAnswer(Frozen):
     """Names of files that the destination has taken."""
     not_negotiated: tuple[str, ...] = ()
     """Names of files whose kind it does not take."""
+
+
+def delivery_key(study_key: str, attempt: int, destination: str) -> str:
+    """Name the delivery of what an attempt at a study has made to a destination."""
+    return f"{study_key}:{attempt}:{destination}"

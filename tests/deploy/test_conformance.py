@@ -95,8 +95,8 @@ def test_figures_are_those_of_the_code():
         f"Maximum\nPDU length offered: {MAX_PDU_BYTES:,} bytes",
         f"`deliveries` ({WorkSettings().deliveries})",
         f"listens on {DicomSettings().port} by default",
-        f"reason {node._UNKNOWN_CALLED})",
-        f"reason {node._UNKNOWN_CALLING})",
+        f"(reason {node._REJECTIONS['called AE title'][-1]})",
+        f"(reason {node._REJECTIONS['calling AE title'][-1]})",
     ):
         assert text in STATEMENT
 

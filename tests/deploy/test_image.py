@@ -70,7 +70,7 @@ def _configuration(engine: Engine) -> dict:
 
 def _answers(engine: Engine, server: str, page: str) -> bool:
     """Whether the health check, asked for a page, is content."""
-    check = [word.replace("/livez", page) for word in _configuration(engine)["HealthCheck"]["Test"][1:]]
+    check = [word.replace("/livez", page) for word in _configuration(engine)["Healthcheck"]["Test"][1:]]
     return engine.succeeds("exec", server, *check)
 
 

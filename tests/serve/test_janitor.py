@@ -11,11 +11,13 @@ from scnas_deploy.serve.arrivals import Arrivals
 from scnas_deploy.serve.closing import Closer
 from scnas_deploy.serve.janitor import Janitor
 from scnas_deploy.serve.rulebook import RuleBook
-from scnas_deploy.serve.settings import DicomSettings, Rule, ServeSettings
-from scnas_deploy.serve.work import DELIVER, SEGMENT
+from scnas_deploy.serve.settings import DicomDestination, DicomSettings, Rule, ServeSettings
+from scnas_deploy.serve.work import DELIVER, SEGMENT, delivery_key
 from tests.serve.conftest import MODEL
 
 DAY = 86_400.0
+PACS = DicomDestination(kind="dicom", name="pacs", host="127.0.0.1", port=1, ae_title="PACS")
+RULES = (Rule(name="head", model=MODEL, destinations=("pacs",)),)
 
 
 class Past:
@@ -49,13 +51,14 @@ def finished(sending, ledger, spool, catalog, clock, tmp_path):
     """A study that was segmented 30 days ago, its result on the way to one destination."""
     sending.send(last=2)
     clock.now += 20
-    settings = ServeSettings(spool=spool.root, dicom=DicomSettings(), rules=(Rule(name="head", model=MODEL),))
+    settings = ServeSettings(spool=spool.root, dicom=DicomSettings(), rules=RULES, destinations=(PACS,))
     Closer(ledger, spool, catalog, RuleBook(None, settings), quiet_s=10, max_attempts=5).close_quiet()
     lease = ledger.claim("worker", queue=SEGMENT, lease_s=60)
     folder = spool.result(f"{lease.job.id}-1")
     folder.mkdir()
     (folder / "seg.dcm").write_bytes(b"result")
-    delivery = NewJob(key="delivery", kind=DELIVER, payload={"study_job": lease.job.id, "destination": "pacs"})
+    key = delivery_key(lease.job.key, lease.job.attempt, "pacs")
+    delivery = NewJob(key=key, kind=DELIVER, payload={"study_job": lease.job.id, "destination": "pacs"})
     ledger.done(lease, {"folder": spool.relative(folder)}, {DELIVER: [delivery]})
     return lease.job, folder
 

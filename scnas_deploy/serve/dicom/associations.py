@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from scnas_deploy.errors import RefusedError, UnreachableError
 from scnas_deploy.serve.dicom.tls import client_context
-from scnas_deploy.serve.dicom.upper_layer import MAX_PDU_BYTES, NETWORK_S, BoundedSocket, ForgivingMachine
+from scnas_deploy.serve.dicom.upper_layer import MAX_PDU_BYTES, NETWORK_S, BoundedSocket, make_robust
 from scnas_deploy.serve.settings import DicomDestination, FindSource
 
 from pynetdicom import AE, evt  # isort: skip  # after what sets it up
@@ -89,7 +89,7 @@ def _why_not(name: str, association: Association) -> UnreachableError | RefusedE
 
 class _Application(AE):
     def _create_socket(self, association: Association, address: Any, tls: Any) -> BoundedSocket:
-        association.dul.state_machine = ForgivingMachine(association.dul)
+        make_robust(association)
         connection = BoundedSocket(association, address=address)
         connection.tls_args = tls
         return connection

@@ -110,6 +110,12 @@ class ForgivingMachine(StateMachine):
             wake(self.dul.assoc)
 
 
+def make_robust(association: Association) -> None:
+    """Have an association, before it begins, end by itself at nonsense, and with the process."""
+    association.dul.state_machine = ForgivingMachine(association.dul)
+    association.dul.daemon = True
+
+
 def wake(association: Association) -> None:
     """End the waiting for a request that cannot come any more."""
     if association.requestor.primitive is None:
@@ -156,7 +162,7 @@ class BoundedHandler(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
         association.dimse = BoundedMessages(association, self.server.max_object_bytes)
-        association.dul.state_machine = ForgivingMachine(association.dul)
+        make_robust(association)
         association.dul.event_queue.get_nowait()  # that there is a connection, which the next line says again
         association.dul.socket = BoundedSocket(association, self.request)
         association.bind(evt.EVT_CONN_CLOSE, lambda closed: wake(closed.assoc))

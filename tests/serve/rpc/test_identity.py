@@ -124,7 +124,7 @@ def test_tokens_are_read_again_when_they_change(place, tokens, caplog):
         old.models()
     replace(tokens, "no line of a token\n")
     assert new.models()
-    assert ["refused a call", "the tokens were changed and cannot be used; those before stay"] == caplog.messages
+    assert caplog.messages == ["refused a call", "the tokens were changed and cannot be used; those before stay"]
     tokens.unlink()
     assert new.models()
 

@@ -23,7 +23,6 @@ def upgrade() -> None:
         sa.Column("first_at", sa.Double, nullable=False),
         sa.Column("last_at", sa.Double, nullable=False),
         sa.Column("outcome", sa.String, nullable=False),
-        sa.Column("traceparent", sa.String, nullable=False),
     )
     is_open = sa.text("version > closed_version")
     op.create_index(
