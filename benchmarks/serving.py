@@ -24,7 +24,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from tests.serve.rpc.certificates import make_authority
 
 from benchmarks.sliding_window import volume
 from scnas_deploy.api import load_model, load_volume
@@ -33,6 +32,7 @@ from scnas_deploy.inference.models import ModelFolder, user_models
 from scnas_deploy.serve.rpc.client import Client, Wish
 from scnas_deploy.serve.settings import ClientTls
 from tests.serve.process import ServerProcess
+from tests.serve.rpc.certificates import make_authority
 
 MODEL = "hippocampus"
 SETTINGS = """
@@ -147,7 +147,7 @@ def upload(server: ServerProcess, folder: Path, megabytes: int, repeats: int) ->
         rates["copy"].append(copied(path, server.folder / "spool" / "copy"))
     medians = {side: statistics.median(each) for side, each in rates.items()}
     print(
-        f"{megabytes} MB with mutual TLS: {medians['upload']:.0f} MiB/s; copied on the disk: {medians['copy']:.0f} MiB/s"
+        f"{megabytes} MB with mutual TLS {medians['upload']:.0f} MiB/s, copied on the disk {medians['copy']:.0f} MiB/s"
     )
     return {"upload_mib_s": medians["upload"], "disk_mib_s": medians["copy"]}
 

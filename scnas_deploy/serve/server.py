@@ -1,7 +1,8 @@
 """The server: its parts, put together, started and stopped in order."""
 
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +42,8 @@ _LOG: Final = logger("serve")
 _INFO, _WARNING = 20, 30
 _LOOK_S, _CLOSE_S, _MODELS_S, _TIDY_S = 1.0, 1.0, 30.0, 600.0
 _POLL_S: Final = 0.5
+_LAST_S: Final = 10.0
+"""Beyond the grace period, for what was asked to end at once: a patch, a word to the ledger, a call."""
 _MEMORY_SHARE: Final = 0.8
 """Of what is free at the start; the rest is for models, connections and what others take later."""
 _ENDS: Final = {SEGMENT: "a segmentation ended", DELIVER: "a delivery ended"}
@@ -121,15 +124,15 @@ class Server:
         grace_s = self._settings.work.grace_s
         self._drain.set()
         self._health.set("server", "stopping")
+        deadline = time.monotonic() + grace_s
         if self._node:
             self._node.stop(grace_s)
-        self._join_workers(grace_s)
+        self._join(self._workers, deadline - time.monotonic())
         self._halt.set()
-        self._join_workers(grace_s)
+        self._join(self._workers, _LAST_S)
         if self._rpc:
-            self._rpc.stop(grace_s)
-        for loop in self._loops:
-            loop.join(grace_s)
+            self._rpc.stop(_LAST_S)
+        self._join(self._loops, _LAST_S)
         self._web.stop()
         if self._ledger:
             self._ledger.close()
@@ -261,9 +264,11 @@ class Server:
         self._loops.append(loop)
         loop.start()
 
-    def _join_workers(self, patience_s: float) -> None:
-        for worker in self._workers:
-            worker.join(patience_s)
+    def _join(self, loops: Iterable[Loop], patience_s: float) -> None:
+        """Wait until all have ended, but no longer than that."""
+        deadline = time.monotonic() + patience_s
+        for loop in loops:
+            loop.join(max(0.0, deadline - time.monotonic()))
 
     def _tell_ready(self, ready: bool) -> None:
         if self._rpc:

@@ -1,17 +1,15 @@
 """Orthanc's configuration and route, in a real Orthanc: images of a study go out once, and results do not come back."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REQUIRE_ALL
-from tests.deploy.tools import DEPLOY
+from tests.deploy.tools import deployed_orthanc
 from tests.dicom_drawing import Drawing, Grid, seeded_uid
 from tests.serve.dicom.dcmtk import Receiver, run, send
-from tests.serve.dicom.orthanc import PLUGIN, PROGRAM, Orthanc
+from tests.serve.dicom.orthanc import Orthanc
 
 _STABLE_S = 1
 _PATIENCE_S = 60
@@ -27,15 +25,7 @@ def node(tmp_path: Path) -> Iterator[Receiver]:
 
 @pytest.fixture
 def orthanc(node: Receiver) -> Iterator[Orthanc]:
-    """Orthanc as it is deployed, but for its ports, its folder and how long a study is waited for."""
-    if not PROGRAM.exists() or not PLUGIN.exists():
-        (pytest.fail if REQUIRE_ALL else pytest.skip)("Orthanc is not installed")
-    told = json.loads((DEPLOY / "orthanc" / "orthanc.json").read_text())
-    told["DicomModalities"]["scnas"] |= {"Host": "127.0.0.1", "Port": node.port}
-    for ours in ("HttpPort", "DicomPort", "LuaScripts", "RemoteAccessAllowed"):
-        del told[ours]
-    route = (DEPLOY / "orthanc" / "route.lua").read_text()
-    pacs = Orthanc({}, route, **told | {"StableAge": _STABLE_S})
+    pacs = deployed_orthanc(node.port)
     try:
         yield pacs.start()
     finally:

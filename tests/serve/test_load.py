@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from scnas_deploy.serve.rpc.client import Client, Wish
-from tests.serve.process import ServerProcess
+from tests.serve.running_server import start_server
 from tests.serve.studies import crop_objects, encoded
-from tests.serve.test_server import SETTINGS
 
 pytestmark = pytest.mark.soak
 
@@ -20,8 +19,8 @@ BASE_BYTES, BYTES_A_CALL = 1_000_000_000, 4 * 2**20
 
 
 @pytest.fixture
-def server(tmp_path, models):
-    process = ServerProcess(tmp_path / "server", SETTINGS.replace("{models}", str(models.path))).start()
+def server(tmp_path):
+    process = start_server(tmp_path / "server")
     yield process.wait_ready()
     process.end()
 

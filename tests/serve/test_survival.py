@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -19,11 +20,12 @@ from scnas_deploy.inference.triton_repository import write_repository
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.serve.rpc.client import Client, Wish
 from scnas_deploy.serve.work import DELIVER, SEGMENT
+from tests.jobs.conftest import empty_schema
 from tests.serve.conftest import MODEL
 from tests.serve.dicom.orthanc import AE_TITLE, Orthanc
 from tests.serve.process import ServerProcess, wait_until
 from tests.serve.sender import send_study, start_sending
-from tests.serve.studies import crop_objects, encoded
+from tests.serve.studies import crop_objects, encoded, write_large
 from tests.triton.server import Installation, RunningTriton, require_installed
 
 pytestmark = pytest.mark.soak
@@ -214,8 +216,6 @@ def assert_once(pacs, ledger_url, scnas_data):
 
 
 def test_of_two_servers_one_is_killed_for_good(start, pacs, postgres, scnas_data, tmp_path):
-    from tests.jobs.conftest import empty_schema
-
     url = empty_schema(postgres)
     lost, other = start(url), start(url)
     lost.wait_ready(), other.wait_ready()
@@ -232,6 +232,31 @@ def test_of_two_servers_one_is_killed_for_good(start, pacs, postgres, scnas_data
     assert_once(pacs, url, scnas_data)
 
 
+def test_a_server_that_sleeps_through_its_lease_changes_nothing(start, postgres, scnas_data, tmp_path):
+    url = empty_schema(postgres)
+    sleeper = start(url).wait_ready()
+    study = write_large(tmp_path / "large.nii.gz", scnas_data, (6, 6, 6))
+    with Client(f"127.0.0.1:{sleeper.grpc}") as client:
+        number = client.submit([study], Wish(force=True)).job
+        next(standing for standing in client.watch(number) if standing.stage == "segmenting")
+    sleeper.process.send_signal(signal.SIGSTOP)
+    other = start(url).wait_ready()
+    with Client(f"127.0.0.1:{other.grpc}") as client:
+        assert [standing.state for standing in client.watch(number)][-1] == "done"
+    with Ledger(url) as ledger:
+        done = ledger.find(number)
+        sleeper.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: "a segmentation ended" in messages(sleeper), "the sleeper has ended its attempt")
+        assert ledger.find(number) == done
+    assert done.attempt == 2
+    assert done.result["folder"] == f"results/{number}-2"
+    assert sleeper.stop() == 0
+
+
+def messages(server: ServerProcess) -> list[str]:
+    return [event["message"] for event in server.events()]
+
+
 def test_the_pacs_is_away_for_two_minutes(start, pacs, ledger_file, scnas_data):
     server = start(ledger_file).wait_ready()
     pacs.stop()
@@ -246,8 +271,6 @@ def test_the_pacs_is_away_for_two_minutes(start, pacs, ledger_file, scnas_data):
 
 
 def test_the_database_is_away_for_a_minute(start, pacs, postgres, scnas_data):
-    from tests.jobs.conftest import empty_schema
-
     url = empty_schema(postgres)
     server = start(url).wait_ready()
     send_study(server.dicom, crop_objects(scnas_data, 1))

@@ -8,10 +8,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.serve.dicom.orthanc import AE_TITLE, Orthanc
-from tests.serve.process import ServerProcess, wait_until
+from tests.serve.process import wait_until
+from tests.serve.running_server import start_server
 from tests.serve.sender import send_study
 from tests.serve.studies import crop_objects
-from tests.serve.test_server import SETTINGS
 
 DELIVERED = """
 destinations = ["pacs"]
@@ -72,11 +72,9 @@ def pacs():
 
 
 @pytest.fixture
-def server(tmp_path, models, pacs, receiver):
-    settings = SETTINGS + DELIVERED.format(pacs=pacs.dicom_port, title=AE_TITLE)
+def server(tmp_path, pacs, receiver):
     environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
-    text = settings.replace("{models}", str(models.path))
-    process = ServerProcess(tmp_path / "server", text, environment).start()
+    process = start_server(tmp_path / "server", DELIVERED.format(pacs=pacs.dicom_port, title=AE_TITLE), environment)
     yield process.wait_ready()
     process.end()
 

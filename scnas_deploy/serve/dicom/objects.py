@@ -33,15 +33,10 @@ TRANSFER_SYNTAXES: Final = (
     "1.2.840.10008.1.2.4.57",  # JPEG lossless
     "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
     "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
-    "1.2.840.10008.1.2.4.92",  # JPEG 2000, part 2, lossless
-    "1.2.840.10008.1.2.4.201",  # HTJ2K lossless
-    "1.2.840.10008.1.2.4.202",  # HTJ2K lossless, by resolution
     "1.2.840.10008.1.2.4.50",  # JPEG baseline
     "1.2.840.10008.1.2.4.51",  # JPEG extended
     "1.2.840.10008.1.2.4.81",  # JPEG-LS near lossless
     "1.2.840.10008.1.2.4.91",  # JPEG 2000
-    "1.2.840.10008.1.2.4.93",  # JPEG 2000, part 2
-    "1.2.840.10008.1.2.4.203",  # HTJ2K
 )
 """Of images; of several that a sender offers together the first one here is chosen, lossless ones before others."""
 
