@@ -13,7 +13,7 @@ from typing import Final
 
 from scnas_deploy.errors import InputError, OutputError
 
-_LEFTOVER: Final = ".scnas-"
+LEFTOVER: Final = ".scnas-"
 """How names of temporary folders begin."""
 
 
@@ -33,17 +33,17 @@ def atomic_path(target: Path, *, staging: Path | None = None) -> Iterator[Path]:
         OutputError: If the folder is missing or not writable, or the disk is full.
     """
     check_writable(target)
-    with translating(target), tempfile.TemporaryDirectory(prefix=_LEFTOVER, dir=staging or target.parent) as folder:
+    with translating(target), tempfile.TemporaryDirectory(prefix=LEFTOVER, dir=staging or target.parent) as folder:
         temporary = Path(folder) / target.name
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def remove_leftovers(folder: Path, *, age_s: float) -> None:
     """Remove what killed writers have left of :func:`atomic_path` in a folder, once it is so many seconds old."""
-    for path in folder.glob(f"{_LEFTOVER}*"):
+    for path in folder.glob(f"{LEFTOVER}*"):
         with suppress(FileNotFoundError):  # another process removes it too
             if path.is_dir() and time.time() - path.stat().st_mtime > age_s:
                 shutil.rmtree(path, ignore_errors=True)
@@ -71,7 +71,7 @@ def write_secret(target: Path, data: bytes) -> None:
             except BaseException:
                 target.unlink()
                 raise
-        _sync(target.parent)
+        sync(target.parent)
 
 
 def _create(target: Path) -> int:
@@ -91,7 +91,9 @@ def make_folder(path: Path) -> None:
         OutputError: If that is not allowed there, or a file is in the way.
     """
     with translating(path):
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            sync(path.parent)
 
 
 def check_writable(target: Path) -> None:
@@ -201,7 +203,8 @@ def _output_error(target: Path, error: OSError) -> OutputError:
     )
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, on the disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

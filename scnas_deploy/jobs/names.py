@@ -20,8 +20,9 @@ def end_leases_of_the_gone(ledger: Ledger, queue: str) -> None:
     """End the leases of workers whose process on this machine is gone, instead of waiting for them to run out.
 
     To be called before this process names workers: those that bear its number are of an earlier life, as in a container
-    that was started again, whose first process has the same number each time. Where it cannot be told, as on other systems than Linux, leases run out. Were a worker still there, it would be
-    refused by the ledger, and its job be done twice.
+    that was started again, whose first process has the same number each time. Where it cannot be told, as on other
+    systems than Linux, leases run out. Were a worker still there, it would be refused by the ledger, and its job be
+    done twice.
     """
     for worker in ledger.workers(queue):
         host, process, _ = worker.rsplit("/", 2)

@@ -1,8 +1,10 @@
-"""Studies under way share the memory there is: one begins, or goes into the engine, when what it will take fits."""
+"""Studies under way share the memory there is: one is read, and computed, when what it will take fits."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 _LOOK_S: Final = 0.2
@@ -12,11 +14,29 @@ Check = Callable[[], None]
 """Raises where one who waits must not wait any longer."""
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class _Turn:
+    """Where somebody stands in the line: who has been read already goes first, since he holds memory."""
+
+    is_reading: bool
+    minus_priority: int
+    number: int
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """What a study holds."""
+
+    size: int
+    is_computing: bool = False
+
+
 class Admission:
     """Memory that several studies share.
 
-    A study that is alone is always let in, since what is too large for the machine is refused by its forecast, with
-    figures; so nobody waits for ever.
+    Only the first in line is let in, so that a large study is not passed by small ones for ever. One beside which nobody
+    computes is always let in: it gets what the others that have been read leave, and its own forecast refuses it, with
+    figures, where that is too little.
 
     Args:
         limit: Bytes for all together; None lets everybody in.
@@ -25,60 +45,104 @@ class Admission:
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self._changed = threading.Condition()
-        self._computing: dict[object, int] = {}
-        self._reading: dict[object, int] = {}
+        self._held: list[_Held] = []
+        self._line: list[_Turn] = []
+        self._numbers = count()
+        self._alone: _Held | None = None
 
     @contextmanager
-    def study(self, read_bytes: int, check: Check) -> Iterator["Reservation"]:
+    def study(
+        self, read_bytes: int, check: Check, *, priority: int = 0, alone: bool = False
+    ) -> Iterator["Reservation"]:
         """Wait until a study can be read, and hold what it takes until the block ends.
 
         Args:
             read_bytes: What its voxels will take, as far as that is known before.
             check: Called while waiting.
+            priority: Higher ones first.
+            alone: Have no other study under way beside it.
         """
-        reservation = Reservation(self)
-        with self._changed:
-            self._wait(
-                lambda: self._fits(read_bytes, beside=[*self._reading.values(), *self._computing.values()]), check
-            )
-            self._reading[reservation] = read_bytes
+        held = _Held(read_bytes)
+
+        def enter() -> bool:
+            if not self._may_read(read_bytes, alone=alone):
+                return False
+            self._held.append(held)
+            self._alone = held if alone else self._alone
+            return True
+
+        self._wait(enter, self._turn(priority, is_reading=True), check)
         try:
-            yield reservation
+            yield Reservation(self, held, priority)
         finally:
             with self._changed:
-                self._reading.pop(reservation, None)
-                self._computing.pop(reservation, None)
+                self._held.remove(held)
+                self._alone = None if self._alone is held else self._alone
                 self._changed.notify_all()
-
-    def compute(self, reservation: "Reservation", peak_bytes: int, check: Check) -> None:
-        """Wait until a study that has been read can be computed.
-
-        Those that have only been read do not count: they wait themselves, and must not keep each other waiting.
-        """
-        with self._changed:
-            self._wait(lambda: self._fits(peak_bytes, beside=list(self._computing.values())), check)
-            self._reading.pop(reservation, None)
-            self._computing[reservation] = peak_bytes
 
     def held_bytes(self) -> int:
         """What is reserved now."""
         with self._changed:
-            return sum(self._computing.values()) + sum(self._reading.values())
+            return sum(each.size for each in self._held)
 
-    def _fits(self, more: int, *, beside: list[int]) -> bool:
-        return not beside or self.limit is None or sum(beside) + more <= self.limit
+    def _may_read(self, size: int, *, alone: bool) -> bool:
+        if not self._held:
+            return True
+        if alone or self._alone is not None:
+            return False
+        return self.limit is None or sum(each.size for each in self._held) + size <= self.limit
 
-    def _wait(self, may: Callable[[], bool], check: Check) -> None:
-        while not may():
+    def _compute(self, held: _Held, size: int, priority: int, check: Check) -> None:
+        def enter() -> bool:
+            others = [each for each in self._held if each is not held]
+            is_first = not any(each.is_computing for each in others)
+            if not is_first and self.limit is not None and sum(each.size for each in others) + size > self.limit:
+                return False
+            held.size, held.is_computing = size, True
+            return True
+
+        self._wait(enter, self._turn(priority, is_reading=False), check)
+
+    def _left_beside(self, held: _Held) -> int | None:
+        """What those that wait as well, their voxels in memory, leave."""
+        with self._changed:
+            waiting = sum(each.size for each in self._held if each is not held and not each.is_computing)
+        return None if self.limit is None else max(1, self.limit - waiting)
+
+    def _turn(self, priority: int, *, is_reading: bool) -> _Turn:
+        return _Turn(is_reading, -priority, next(self._numbers))
+
+    def _wait(self, enter: Callable[[], bool], turn: _Turn, check: Check) -> None:
+        with self._changed:
+            self._line.append(turn)
+        try:
+            while not self._is_let_in(enter, turn):
+                check()  # outside the lock: it may ask the ledger
+        finally:
+            with self._changed:
+                self._line.remove(turn)
+                self._changed.notify_all()
+
+    def _is_let_in(self, enter: Callable[[], bool], turn: _Turn) -> bool:
+        with self._changed:
+            if turn == min(self._line) and enter():
+                return True
             self._changed.wait(_LOOK_S)
-            check()
+            return False
 
 
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """One study's part."""
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
+    _admission: Admission
+    _held: _Held = field(repr=False)
+    _priority: int = 0
+
+    def has_read(self, num_bytes: int) -> int | None:
+        """Say what its voxels take in truth; returns the bytes that it may take for all, None without a limit."""
+        self._held.size = num_bytes
+        return self._admission._left_beside(self._held)
 
     def compute(self, peak_bytes: int, check: Check) -> None:
         """Wait until the study, read by now, can be computed.
@@ -87,4 +151,4 @@ class Reservation:
             peak_bytes: What it takes at its peak, its voxels included.
             check: Called while waiting.
         """
-        self._admission.compute(self, peak_bytes, check)
+        self._admission._compute(self._held, peak_bytes, self._priority, check)

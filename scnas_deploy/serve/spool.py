@@ -16,9 +16,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
-from scnas_deploy.errors import FormatError
-from scnas_deploy.files import atomic_path, make_folder, remove_leftovers, sha256_of
+from scnas_deploy.errors import FormatError, InputError
+from scnas_deploy.files import LEFTOVER, atomic_path, make_folder, remove_leftovers, sha256_of, sync, translating
 
 INCOMING: Final = "incoming"
 UPLOADS: Final = "uploads"
@@ -55,14 +56,31 @@ class Spool:
 
         Raises:
             OutputError: If it cannot be written; nothing is left of it then.
+            InputError: If the spool has gone away.
         """
+        self.require_there()
         folder = self.incoming(study)
         name = f"{sha256_of(sop_instance.encode())[:32]}.{sha256_of(content)[:32]}.dcm"
-        if not (folder / name).exists():
-            make_folder(folder)
-            with atomic_path(folder / name) as temporary:
-                temporary.write_bytes(content)
+        with translating(folder):
+            folder.mkdir(exist_ok=True)  # and none above it, which would lie beside a share that has gone away
+        with atomic_path(folder / name) as temporary:  # again even where it is there: it is the latest now
+            temporary.write_bytes(content)
+        sync(folder.parent)
         return name
+
+    def require_there(self) -> None:
+        """Refuse to go on where the folder has gone away, as with a share: nothing that lies there can be seen.
+
+        Raises:
+            InputError: If it has.
+        """
+        if not (self.root / INCOMING).is_dir():
+            raise InputError(
+                "the spool",
+                expected="its folders, as when the server started",
+                found="none of them",
+                remedy="Mount it again; the server goes on by itself then",
+            )
 
     def objects(self, study: str) -> list[str]:
         """Return the names of a study's objects, sorted; of one that came in several versions, the latest alone."""
@@ -108,6 +126,24 @@ class Spool:
     def free_bytes(self) -> int:
         """Return how much more fits on the disk."""
         return shutil.disk_usage(self.root).free
+
+    def bury(self, study: str) -> Path | None:
+        """Take a study's folder away in one step, so that an object that comes meanwhile is not removed with it.
+
+        Returns:
+            Where it lies now, to be removed; None where there was none.
+        """
+        folder = self.incoming(study)
+        grave = folder.with_name(f"{LEFTOVER}{folder.name}-{uuid4().hex}")
+        try:
+            folder.rename(grave)
+        except FileNotFoundError:
+            return None
+        return grave
+
+    def studies(self) -> Iterator[Path]:
+        """Folders of studies."""
+        yield from (each for each in (self.root / INCOMING).iterdir() if each.name[0] != ".")
 
     def remove(self, path: Path) -> None:
         """Remove a folder or file of the spool; one that is gone already is no error."""
