@@ -31,7 +31,7 @@ from scnas_deploy.inference.model import SegmentOptions
 from scnas_deploy.inference.models import ModelFolder, user_models
 from scnas_deploy.serve.rpc.client import Client, Wish
 from scnas_deploy.serve.settings import ClientTls
-from tests.serve.process import ServerProcess
+from tests.serve.process import PeakWatch, ServerProcess
 from tests.serve.rpc.certificates import make_authority
 
 MODEL = "hippocampus"
@@ -112,20 +112,20 @@ def load(server: ServerProcess, study: Path, num_studies: int, num_clients: int)
             job = client.submit([study], Wish(force=True)).job
             return [standing.state for standing in client.watch(job)][-1]
 
-    with ThreadPoolExecutor(num_clients) as clients:
+    with PeakWatch(server.process.pid) as memory, ThreadPoolExecutor(num_clients) as clients:
         states = list(clients.map(submit, range(num_studies)))
     seconds = time.perf_counter() - started
     busy = (busy_seconds(server) - before) / seconds
-    done, peak = states.count("done"), peak_bytes(server)
+    done = states.count("done")
     print(
         f"{num_clients} clients: {done} of {num_studies} studies done in {seconds:.0f} s, engine busy {busy:.1%}, "
-        f"server at most {peak / 1e9:.2f} GB"
+        f"server at most {memory.bytes / 1e9:.2f} GB"
     )
     return {
         "engine_busy": busy,
         "served": done / num_studies,
         "studies_per_minute": 60 * done / seconds,
-        "server_peak_gb": peak / 1e9,
+        "server_peak_gb": memory.bytes / 1e9,
     }
 
 
@@ -190,11 +190,6 @@ def save(path: Path, shape: tuple[int, int, int]) -> Path:
 
 def busy_seconds(server: ServerProcess) -> float:
     return server.metrics()["scnas_engine_seconds_total"]
-
-
-def peak_bytes(server: ServerProcess) -> int:
-    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
 if __name__ == "__main__":

@@ -13,18 +13,19 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scnas_deploy.errors import StaleLeaseError
+from scnas_deploy.jobs.claims import bury, lock_next, numbers_of_due
 from scnas_deploy.jobs.job import JobState, Lease, NewJob
 from scnas_deploy.jobs.records import FORGETTABLE, JOB, UNFINISHED, Records, as_job, chunks, in_states
 from scnas_deploy.jobs.schema import JOBS
 
-_NUM_ATTEMPTS: Final = JOBS.c.attempt - JOBS.c.given_back
 _RETRIABLE: Final = in_states(JobState.FAILED, JobState.DEAD, JobState.CANCELLED)
-_VANISHED: Final = "expected an answer, found that its worker has ended without one."
 _AT_ONCE: Final = 0.0
 """When a job may be run that waits for nothing; no time of today, since clocks may be set back."""
 _NONE: Final[Mapping[str, Sequence[NewJob]]] = MappingProxyType({})
 _AFRESH: Final = {"state": JobState.QUEUED, "given_back": JOBS.c.attempt, "run_at": _AT_ONCE, "error": None}
 """A job that is queued again with all its attempts before it."""
+_GIVEN_BACK: Final = {"state": JobState.QUEUED, "lease_until": None, "given_back": JOBS.c.given_back + 1}
+"""A job that is queued again as if it had not been claimed."""
 
 
 class Ledger(Records):
@@ -40,9 +41,10 @@ class Ledger(Records):
             _enqueue(connection, queue, jobs, now)
 
     def claim(self, worker: str, *, queue: str, lease_s: float) -> Lease | None:
-        """Take the next job: the highest priority first, then the least often claimed, then the oldest.
+        """Take the next job: the highest priority first, then that of the fewest attempts that count, then the oldest.
 
-        So a job that ends its workers comes up again when those that were never tried are done.
+        So a job that ends its workers comes up again when those that were never tried are done, and one that was
+        given back keeps its place.
 
         Args:
             worker: Name of who takes it.
@@ -55,8 +57,8 @@ class Ledger(Records):
         if not self._is_any_due(queue):
             return None
         with self.transaction() as (connection, now):
-            _bury(connection, queue, now)
-            job_id = _next(connection, queue, now)
+            bury(connection, queue, now)
+            job_id = lock_next(connection, queue, now)
             claimed = sa.update(JOBS).where(JOBS.c.id == job_id).values(worker=worker, lease_until=now + lease_s)
             claimed = claimed.values(state=JobState.RUNNING, attempt=JOBS.c.attempt + 1, changed_at=now)
             row = None if job_id is None else connection.execute(claimed.returning(*JOB)).one()
@@ -108,11 +110,24 @@ class Ledger(Records):
             _change(connection, lease, now, state=state, lease_until=None, run_at=run_at, error=error)
         return state
 
-    def give_back(self, lease: Lease) -> None:
-        """Leave a job to others; the attempt does not count."""
+    def give_back(self, lease: Lease, *, in_s: float = 0.0) -> None:
+        """Leave a job to others; the attempt does not count.
+
+        Args:
+            lease: Of the job.
+            in_s: Seconds until it may be claimed again.
+        """
         with self.transaction() as (connection, now):
-            back = JOBS.c.given_back + 1
-            _change(connection, lease, now, state=JobState.QUEUED, lease_until=None, run_at=_AT_ONCE, given_back=back)
+            run_at = now + in_s if in_s > 0.0 else _AT_ONCE
+            _change(connection, lease, now, **_GIVEN_BACK, run_at=run_at)
+
+    def release(self, worker: str) -> None:
+        """Give back all that a worker runs, in its stead; it is refused from then on."""
+        with self.transaction() as (connection, now):
+            its = sa.and_(JOBS.c.worker == worker, JOBS.c.state == JobState.RUNNING)
+            connection.execute(
+                sa.update(JOBS).where(its).values({**_GIVEN_BACK, "run_at": _AT_ONCE, "changed_at": now})
+            )
 
     def end_leases(self, worker: str) -> None:
         """End the leases of a worker that is known to be gone, so that nobody waits for them."""
@@ -131,9 +146,23 @@ class Ledger(Records):
             Where the job stands now; None where there is no such job.
         """
         with self.transaction() as (connection, now):
-            ended = {"state": JobState.CANCELLED, "lease_until": None, "error": why, "changed_at": now}
-            connection.execute(sa.update(JOBS).where(JOBS.c.id == job_id, UNFINISHED).values(**ended))
+            _cancel(connection, now, why, JOBS.c.id == job_id, UNFINISHED)
             return _state(connection, job_id)
+
+    def cancel_expired(self, queue: str, field: str, why: str) -> int:
+        """End the jobs of a queue that nobody runs and whose time is over.
+
+        Args:
+            queue: Where they are.
+            field: Of their payload: until when they are of use, in seconds since 1970; missing or null, for ever.
+            why: Is kept as their error; names no patient.
+
+        Returns:
+            How many there were.
+        """
+        with self.transaction() as (connection, now):
+            is_over = JOBS.c.payload[field].as_float() < now
+            return _cancel(connection, now, why, JOBS.c.queue == queue, JOBS.c.state == JobState.QUEUED, is_over)
 
     def retry(self, job_id: int) -> JobState | None:
         """Queue a failed, dead or cancelled job again, with all its attempts before it; what it has recorded stays.
@@ -175,34 +204,8 @@ class Ledger(Records):
 
     def _is_any_due(self, queue: str) -> bool:
         """Whether a job may be claimed: one query without a lock, since whoever waits for jobs asks all the time."""
-        firsts = [first.scalar_subquery() for first in _firsts(queue, self._time(), JOBS.c.id)]
         with self.reading() as connection:
-            return any(job_id is not None for job_id in connection.execute(sa.select(*firsts)).one())
-
-
-def _firsts(queue: str, now: sa.ColumnElement[float], *columns: sa.Column[Any]) -> list[sa.Select[Any]]:
-    """The first job that waits, and the first whose lease has run out: each by itself can be read off the index."""
-    waits = sa.and_(JOBS.c.state == JobState.QUEUED, JOBS.c.run_at <= now)
-    is_lost = sa.and_(JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until < now)
-    order = (JOBS.c.priority.desc(), JOBS.c.attempt, JOBS.c.id)
-    return [sa.select(*columns).where(JOBS.c.queue == queue, due).order_by(*order).limit(1) for due in (waits, is_lost)]
-
-
-def _next(connection: sa.Connection, queue: str, now: float) -> int | None:
-    """Lock the next job that nobody else has locked, and return its number."""
-    firsts = _firsts(queue, sa.literal(now), JOBS.c.priority, JOBS.c.attempt, JOBS.c.id)
-    found = [connection.execute(first.with_for_update(skip_locked=True)).first() for first in firsts]
-    ranks = [(-row.priority, row.attempt, row.id) for row in found if row is not None]
-    return min(ranks)[-1] if ranks else None
-
-
-def _bury(connection: sa.Connection, queue: str, now: float) -> None:
-    """Give up what has lost its last lease."""
-    lost = sa.and_(JOBS.c.queue == queue, JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until < now)
-    worn_out = sa.and_(lost, JOBS.c.max_attempts <= _NUM_ATTEMPTS)
-    error = sa.func.coalesce(JOBS.c.error + " Then: ", "") + _VANISHED
-    given_up = {"state": JobState.DEAD, "lease_until": None, "error": error, "changed_at": now}
-    connection.execute(sa.update(JOBS).where(worn_out).values(**given_up))
+            return any(job_id is not None for job_id in connection.execute(numbers_of_due(queue, self._time())).one())
 
 
 def _enqueue(connection: sa.Connection, queue: str, jobs: Iterable[NewJob], now: float) -> None:
@@ -215,6 +218,11 @@ def _enqueue(connection: sa.Connection, queue: str, jobs: Iterable[NewJob], now:
 
 def _insert(connection: sa.Connection) -> postgresql.Insert | sqlite.Insert:
     return postgresql.insert(JOBS) if connection.dialect.name == "postgresql" else sqlite.insert(JOBS)
+
+
+def _cancel(connection: sa.Connection, now: float, why: str, *which: sa.ColumnElement[bool]) -> int:
+    ended = {"state": JobState.CANCELLED, "lease_until": None, "error": why, "changed_at": now}
+    return connection.execute(sa.update(JOBS).where(*which).values(**ended)).rowcount
 
 
 def _state(connection: sa.Connection, job_id: int) -> JobState | None:

@@ -40,8 +40,12 @@ JOBS: Final = sa.Table(
     sa.Column("enqueued_at", sa.Double, nullable=False),
     sa.Column("changed_at", sa.Double, nullable=False),
     sa.UniqueConstraint("queue", "key", name="scnas_jobs_once"),
-    sa.Index("scnas_jobs_ready", "queue", "state", sa.desc("priority"), "attempt", "id"),
 )
+NUM_ATTEMPTS: Final = JOBS.c.attempt - JOBS.c.given_back
+"""Attempts that count."""
+CLAIM_ORDER: Final = (JOBS.c.priority.desc(), NUM_ATTEMPTS, JOBS.c.id)
+"""Which of the jobs that may be run comes first."""
+sa.Index("scnas_jobs_ready", JOBS.c.queue, JOBS.c.state, *CLAIM_ORDER)
 _OPEN: Final = sa.text("version > closed_version")
 ARRIVALS: Final = sa.Table(
     "scnas_arrivals",

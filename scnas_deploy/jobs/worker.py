@@ -15,6 +15,7 @@ from scnas_deploy.jobs.job import Job, JobState, Lease, NewJob
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.patience import Answer, patiently, tirelessly
 from scnas_deploy.jobs.renewal import Renewal
+from scnas_deploy.jobs.schema import is_away
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +53,16 @@ class WorkerEnd(Enum):
 class Halt(BaseException):
     """Ends a handler from within :meth:`Attempt.check`: the worker is to stop, or has lost the job.
 
-    No error: as for KeyboardInterrupt, nothing that handles errors may catch it.
+    A handler may raise it too, to give its job back. No error: as for KeyboardInterrupt, nothing that handles errors
+    may catch it.
+
+    Args:
+        again_in_s: Seconds until the job may be claimed again.
     """
+
+    def __init__(self, again_in_s: float = 0.0) -> None:
+        super().__init__(again_in_s)
+        self.again_in_s = again_in_s
 
 
 class Attempt:
@@ -70,7 +79,10 @@ class Attempt:
         self.check = check
         """To be called often; raises :class:`Halt` when the handler must not go on."""
         self.record = record
-        """Keeps a first result for a next attempt; raises StaleLeaseError if the job is somebody else's by now."""
+        """Keeps a first result for a next attempt; raises StaleLeaseError if the job is somebody else's by now.
+
+        Where the worker stays, a ledger that is away keeps nothing, and the handler goes on.
+        """
         self.look_up = look_up
         """Finds the jobs of this kind, of all queues, that have recorded a value in a field of their result."""
 
@@ -191,8 +203,8 @@ class Worker:
         """Run the handler and, where it finishes the job, tell the ledger so."""
         try:
             self._finish(lease, self._handler(self._attempt_of(lease, renewal)))
-        except Halt:
-            return _Ending() if renewal.lost.is_set() else self._given_back(lease)
+        except Halt as halt:
+            return _Ending() if renewal.lost.is_set() else self._given_back(lease, halt.again_in_s)
         except StaleLeaseError:
             return _Ending()
         except LedgerError as error:
@@ -209,9 +221,9 @@ class Worker:
         stop = never if self._settings.stay else self._stop
         self._ask(lambda: self._ledger.done(lease, finished.result, finished.then), stop)
 
-    def _given_back(self, lease: Lease) -> _Ending:
+    def _given_back(self, lease: Lease, in_s: float = 0.0) -> _Ending:
         def tell() -> JobState:
-            self._ledger.give_back(lease)
+            self._ledger.give_back(lease, in_s=in_s)
             return JobState.QUEUED
 
         return _Ending(tell=tell)
@@ -239,12 +251,23 @@ class Worker:
                 raise Halt
 
         def record(result: Mapping[str, Any]) -> None:
-            self._ask(lambda: self._ledger.record(lease, result), self._stop)
+            if self._settings.stay:
+                self._record_or_go_on(lease, result)
+            else:
+                patiently(lambda: self._ledger.record(lease, result), self._stop)
 
         def look_up(field: str, value: str) -> list[Job]:
             return self._ask(lambda: self._ledger.recorded(lease.job.kind, field, [value]), self._stop)
 
         return Attempt(lease.job, check, record, look_up)
+
+    def _record_or_go_on(self, lease: Lease, result: Mapping[str, Any]) -> None:
+        """Ask the ledger once: the work, and its looking whether it is to stop, are not to wait for it."""
+        try:
+            self._ledger.record(lease, result)
+        except LedgerError as error:
+            if not is_away(error):
+                raise
 
     def _wait_s(self, lease: Lease) -> float:
         doublings = min(lease.job.num_attempts - 1, 30)

@@ -34,9 +34,9 @@ class _Held:
 class Admission:
     """Memory that several studies share.
 
-    Only the first in line is let in, so that a large study is not passed by small ones for ever. One beside which nobody
-    computes is always let in: it gets what the others that have been read leave, and its own forecast refuses it, with
-    figures, where that is too little.
+    Only the first in line is let in, so that a large study is not passed by small ones for ever. One beside which
+    nobody computes is always let in: it gets what the others that have been read leave, and its own forecast refuses
+    it, with figures, where that is too little.
 
     Args:
         limit: Bytes for all together; None lets everybody in.

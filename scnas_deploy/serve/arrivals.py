@@ -4,7 +4,7 @@ A study's version grows with each object. It is closed when none has come for a 
 and the version that was looked at is noted. An object that comes later opens it again, and leads to jobs of their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -112,11 +112,24 @@ class Arrivals:
             rows = connection.execute(found.order_by(ARRIVALS.c.last_at)).all()
         return (ArrivedStudy(**row._mapping) for row in rows)
 
-    def forget(self, study: ArrivedStudy) -> bool:
-        """Remove a closed study to which nothing has come since it was looked at; whether that was done."""
+    def forget(self, study: ArrivedStudy, meanwhile: Callable[[], object]) -> bool:
+        """Remove a closed study to which nothing has come since it was looked at; whether that was done.
+
+        Args:
+            study: As it was looked at.
+            meanwhile: What is done before anybody can begin the study anew.
+        """
         its = sa.and_(ARRIVALS.c.key == study.key, ARRIVALS.c.version == study.version, sa.not_(_OPEN))
         with self._ledger.transaction() as (connection, _):
-            return bool(connection.execute(sa.delete(ARRIVALS).where(its)).rowcount)
+            is_forgotten = bool(connection.execute(sa.delete(ARRIVALS).where(its)).rowcount)
+            if is_forgotten:
+                meanwhile()
+            return is_forgotten
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of the keys that are of studies."""
+        with self._ledger.reading() as connection:
+            return {key for key in connection.scalars(sa.select(ARRIVALS.c.key)) if key in keys}
 
     def num_open(self) -> int:
         """Return how many studies are open."""

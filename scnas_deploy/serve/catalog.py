@@ -89,9 +89,23 @@ class ModelCatalog:
         if not kept.exists():
             with atomic_path(kept) as temporary:
                 shutil.copyfile(path, temporary)
-            _require_same(open_package(kept), digest)
+                _require_same(open_package(temporary), digest)  # it may have been replaced since it was looked at
         os.utime(kept)
         return PinnedModel(name=chosen, digest=digest, path=kept)
+
+    def names(self) -> list[str]:
+        """Names of the models that one may mean who names none: the default, or all where there is no default.
+
+        Raises:
+            ConfigError: If there is no model at all.
+        """
+        default = self._folder.default()
+        names = [default] if default is not None else self._folder.names()
+        if not names:
+            raise ConfigError(
+                "the models", expected="an installed model", found="none", remedy="See `scnas models install`"
+            )
+        return names
 
     def described(self) -> tuple[ModelDescription, ...]:
         """Return all installed models, sorted; those that cannot be run say why."""
@@ -138,7 +152,6 @@ def _description(name: str, package: ModelPackage) -> ModelDescription:
 
 def _require_same(package: ModelPackage, digest: str) -> None:
     if package.digest != digest:
-        package.path.unlink(missing_ok=True)
         raise PackageError(
             "the model",
             expected="the package that was just verified",

@@ -2,15 +2,20 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Final
 
-from scnas_deploy.errors import LedgerError, ScnasError
+from scnas_deploy.data.dicom.attributes import text
+from scnas_deploy.data.dicom.headers import UnreadableError, read_header
+from scnas_deploy.data.dicom.sources import FileSource
+from scnas_deploy.errors import InputError, LedgerError
 from scnas_deploy.files import sha256_of
 from scnas_deploy.jobs.job import NewJob
 from scnas_deploy.jobs.ledger import Ledger
-from scnas_deploy.serve.arrivals import Arrivals, ArrivedStudy
+from scnas_deploy.jobs.schema import is_away
+from scnas_deploy.serve.arrivals import Arrivals, ArrivedStudy, study_key
 from scnas_deploy.serve.catalog import ModelCatalog
-from scnas_deploy.serve.logs import event, logger
+from scnas_deploy.serve.logs import event, in_words, logger
 from scnas_deploy.serve.rulebook import RuleBook, fitting
 from scnas_deploy.serve.settings import Rule
 from scnas_deploy.serve.spool import Spool
@@ -64,24 +69,47 @@ class Closer:
         ]
         for study in grown:
             self._arrivals.reopen(study)
-        return len(grown)
+        return len(grown) + sum(map(self._note_unknown, list(self._spool.studies())))
+
+    def _note_unknown(self, folder: Path) -> bool:
+        """Note a study whose first object was stored, and no more than that, when the server was killed."""
+        names = self._spool.objects(folder.name)
+        if not names or self._arrivals.find(folder.name) is not None:
+            return False
+        try:
+            uid = text(read_header(FileSource(folder / names[0])).dataset, "StudyInstanceUID")
+        except UnreadableError:
+            return False
+        titles = [each for each in self._rulebook.called_ae_titles() if study_key(uid, each) == folder.name]
+        for title in titles:
+            self._arrivals.touch(uid, title, "")
+        return bool(titles)
 
     def _tried(self, study: ArrivedStudy) -> bool:
         """Close a study, or note why that cannot be done yet, which stops no other study."""
         try:
             self._close(study)
-        except LedgerError:
-            raise
-        except ScnasError as error:
-            self._arrivals.keep_waiting(study, f"waits: {error.redacted}")
-            self._not_before[study.key] = time.monotonic() + _AGAIN_S
-            event(_LOG, _WARNING, "a study waits", error=error.redacted)
-            return False
+        except LedgerError as error:
+            if is_away(error):
+                raise
+            return self._keep_waiting(study, error)
+        except Exception as error:  # noqa: BLE001  # whatever a header holds, the other studies are to be closed
+            return self._keep_waiting(study, error)
         self._not_before.pop(study.key, None)
         return True
 
+    def _keep_waiting(self, study: ArrivedStudy, error: Exception) -> bool:
+        said = in_words(error)
+        self._arrivals.keep_waiting(study, f"waits: {said}")
+        self._not_before[study.key] = time.monotonic() + _AGAIN_S
+        event(_LOG, _WARNING, "a study waits", error=said)
+        return False
+
     def _close(self, study: ArrivedStudy) -> None:
+        self._spool.require_there()
         names = self._spool.objects(study.key)
+        if not names:
+            raise InputError("the study", expected="its objects", found="none", remedy="Send it again")
         folder = self._spool.incoming(study.key)
         rules = fitting(self._rulebook.rules(), study.called_ae_title, lambda: [folder / name for name in names])
         trace = past_span("receive", study.first_at, study.last_at, objects=len(names))

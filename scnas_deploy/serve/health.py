@@ -7,6 +7,7 @@ from scnas_deploy.errors import LedgerError, ScnasError
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.serve.catalog import ModelCatalog
 from scnas_deploy.serve.inbox import require_space
+from scnas_deploy.serve.logs import in_words
 from scnas_deploy.serve.model_pool import ModelPool
 from scnas_deploy.serve.rulebook import RuleBook
 from scnas_deploy.serve.spool import Spool
@@ -23,6 +24,7 @@ class Health:
     def __init__(self, tell: Callable[[bool], None]) -> None:
         self._tell, self._lock = tell, threading.Lock()
         self._troubles: dict[str, str] = {"models": "not looked at yet"}
+        self._engines: dict[str, str] = {}
 
     def troubles(self) -> dict[str, str]:
         """Return them; empty where the server is ready."""
@@ -41,6 +43,28 @@ class Health:
                 self._troubles[what] = trouble
         self._tell(self.is_ready())
 
+    def set_engine(self, digest: str, trouble: str) -> None:
+        """Note why a model's engine cannot be opened, or with an empty text that it was.
+
+        One model that cannot be run keeps the others from nothing: a server is in trouble where none opens.
+        """
+        with self._lock:
+            self._engines[digest] = trouble
+            said = "" if "" in self._engines.values() else trouble
+        self.set("engine", said)
+
+    def check_engines(self, pool: ModelPool) -> None:
+        """Try again those that could not be opened."""
+        with self._lock:
+            broken = [digest for digest, trouble in self._engines.items() if trouble]
+        for digest in broken:
+            try:
+                pool.get(digest)
+            except ScnasError as error:
+                self.set_engine(digest, error.redacted)
+            else:
+                self.set_engine(digest, "")
+
     def check_ledger(self, ledger: Ledger) -> None:
         """Ask the ledger for something small."""
         try:
@@ -53,20 +77,27 @@ class Health:
     def check_disk(self, spool: Spool, min_free_bytes: int) -> None:
         """Look at the space left."""
         try:
+            spool.require_there()
             require_space(spool, min_free_bytes)
         except ScnasError as error:
             self.set("disk", error.redacted)
+        except OSError as error:
+            self.set("disk", in_words(error))
         else:
             self.set("disk", "")
 
     def check_models(self, catalog: ModelCatalog, pool: ModelPool, rulebook: RuleBook) -> None:
-        """Have the models that rules name, or the default one, answer their canaries, until they have once."""
+        """Have the models that rules name answer their canaries, until they have once.
+
+        Without rules these are the default one or, where there is none, all.
+        """
         if "models" not in self.troubles():
             return
-        names: list[str | None] = [*dict.fromkeys(rule.model for rule in rulebook.rules())]
         try:
-            for name in names or [None]:
-                pool.get(catalog.pin(name).digest)
+            for name in dict.fromkeys(rule.model for rule in rulebook.rules()) or catalog.names():
+                digest = catalog.pin(name).digest
+                pool.get(digest)
+                self.set_engine(digest, "")
         except ScnasError as error:
             self.set("models", error.redacted)
         else:

@@ -1,6 +1,8 @@
 """Where arriving objects go: onto the disk and into the ledger, and only then are they received."""
 
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from scnas_deploy.errors import SpoolFullError
@@ -45,7 +47,7 @@ class Inbox:
         stop: threading.Event,
     ) -> None:
         self._spool, self._arrivals, self._metrics, self._stop = spool, arrivals, metrics, stop
-        self._min_free_bytes, self._waits_s = min_free_bytes, (1.0,) * int(patience_s)
+        self._min_free_bytes, self._patience_s = min_free_bytes, patience_s
 
     def receive(self, arrival: Arrival) -> None:
         """Take an object. When this returns it is on the disk and in the ledger.
@@ -53,15 +55,29 @@ class Inbox:
         Raises:
             SpoolFullError: If too little space is left.
             OutputError: If it cannot be written.
+            InputError: If the spool has gone away.
             LedgerError: If the ledger stays away.
         """
         require_space(self._spool, self._min_free_bytes)
         key = study_key(arrival.study_uid, arrival.called_ae_title)
-        self._spool.store_object(key, arrival.sop_instance_uid, arrival.content)
-        sent = (arrival.study_uid, arrival.called_ae_title, arrival.calling_ae_title)
-        is_first = patiently(lambda: self._arrivals.touch(*sent), self._stop, waits_s=self._waits_s)
+        self._store_and_note(key, arrival)
         self._metrics.objects_received.inc()
-        self._metrics.studies_received.inc(int(is_first))
+
+    def _store_and_note(self, key: str, arrival: Arrival) -> None:
+        """Store the object and note it; once more where the study was forgotten between the two."""
+        sent = (arrival.study_uid, arrival.called_ae_title, arrival.calling_ae_title)
+        while True:
+            name = self._spool.store_object(key, arrival.sop_instance_uid, arrival.content)
+            is_first = patiently(lambda: self._arrivals.touch(*sent), self._stop, waits_s=self._waits())
+            self._metrics.studies_received.inc(int(is_first))
+            if (self._spool.incoming(key) / name).exists():
+                return
+
+    def _waits(self) -> Iterator[float]:
+        """A second each, for as long as the sender's patience lasts."""
+        deadline = time.monotonic() + self._patience_s
+        while time.monotonic() < deadline:
+            yield 1.0
 
     def known(self, study_uid: str, called_ae_title: str) -> int:
         """Return how many objects of a study have been received, 0 where none has."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from scnas_deploy.jobs.job import Job, JobState
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.schema import JOBS
-from scnas_deploy.serve.arrivals import Arrivals
+from scnas_deploy.serve.arrivals import Arrivals, ArrivedStudy
 from scnas_deploy.serve.spool import MODELS, RESULTS, UPLOADS, Spool
 from scnas_deploy.serve.work import DELIVER, SEGMENT, delivery_key
 
@@ -45,6 +45,7 @@ class Janitor:
         self._forget_studies(now - self._keep_s)
         for folder in (UPLOADS, RESULTS):
             self._remove_orphans(folder, now - _ORPHAN_AGE_S)
+        self._remove_unknown(now - _ORPHAN_AGE_S)
         self._remove_models(now - _ORPHAN_AGE_S)
         self._spool.remove_leftovers(age_s=_ORPHAN_AGE_S)
         return forgotten
@@ -53,16 +54,16 @@ class Janitor:
         """Forget each study's job and its deliveries together, so that no half of them is left."""
         forgotten = last = 0
         while jobs := self._ledger.finished_before(before, queues=[SEGMENT], after=last):
-            forgotten += sum(map(self._forget, jobs))
+            forgotten += sum(self._forget(job, before) for job in jobs)
             last = jobs[-1].id
         return forgotten
 
-    def _forget(self, job: Job) -> bool:
-        """Forget a job unless one of its deliveries is not over."""
+    def _forget(self, job: Job, before: float) -> bool:
+        """Forget a job whose deliveries are all over since that time too."""
         destinations = job.payload["destinations"]
         keys = [delivery_key(job.key, job.attempt, destination) for destination in destinations]
         deliveries = self._ledger.named(DELIVER, keys).values()
-        if any(delivery.state in _LIVE for delivery in deliveries):
+        if any(delivery.state in _LIVE or delivery.changed_at >= before for delivery in deliveries):
             return False
         if job.result and "folder" in job.result:
             self._spool.remove(self._spool.path(job.result["folder"]))
@@ -73,9 +74,21 @@ class Janitor:
 
     def _forget_studies(self, before: float) -> None:
         for study in self._arrivals.closed(before=before):
-            folder = self._spool.incoming(study.key)
-            if not self._used([self._spool.relative(folder)]) and self._arrivals.forget(study):
-                self._spool.remove(folder)
+            if not self._used([self._spool.relative(self._spool.incoming(study.key))]):
+                self._forget_study(study)
+
+    def _forget_study(self, study: ArrivedStudy) -> None:
+        """Forget a study and take its folder away in one step: what comes meanwhile is not removed with it."""
+        graves: list[Path | None] = []
+        self._arrivals.forget(study, lambda: graves.append(self._spool.bury(study.key)))
+        for grave in filter(None, graves):
+            self._spool.remove(grave)
+
+    def _remove_unknown(self, before: float) -> None:
+        """Remove folders of objects that nobody was told are received, and that no study was made of since."""
+        old = {each.name: each for each in self._spool.studies() if each.stat().st_mtime < before}
+        for name in old.keys() - self._arrivals.known(old):
+            self._spool.remove(old[name])
 
     def _used(self, folders: Iterable[str]) -> set[str]:
         """Those of the folders that a job reads or has written."""

@@ -40,6 +40,10 @@ class Loop:
         """Begin."""
         self._thread.start()
 
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._thread.is_alive()
+
     def join(self, timeout_s: float) -> None:
         """Wait until it has ended."""
         self._thread.join(timeout_s)

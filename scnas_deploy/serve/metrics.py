@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 import sqlalchemy as sa
@@ -46,7 +47,7 @@ class StateCollector(Collector):
     """Looks at ledger, disk and engines whenever the figures are asked for.
 
     Args:
-        ledger: Of all servers.
+        ledger: Of all servers; gives None before it was opened.
         free_bytes: Free space of the spool.
         busy_seconds: In which an engine of this server has computed.
         is_ready: Whether it takes work.
@@ -54,7 +55,7 @@ class StateCollector(Collector):
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Callable[[], Ledger | None],
         *,
         free_bytes: Callable[[], int],
         busy_seconds: Callable[[], float],
@@ -69,34 +70,40 @@ class StateCollector(Collector):
         busy, lived = self._busy_seconds(), max(time.monotonic() - self._started, 1e-9)
         yield _gauge("scnas_engine_seconds_total", "Seconds in which an engine computed.", busy)
         yield _gauge("scnas_engine_busy_ratio", "Part of the server's life in which an engine computed.", busy / lived)
-        yield _gauge("scnas_disk_free_bytes", "Free space of the spool.", self._free_bytes())
         yield _gauge("scnas_ready", "1 where the server takes work.", self._is_ready())
+        with suppress(OSError):  # a share that is away has none
+            yield _gauge("scnas_disk_free_bytes", "Free space of the spool.", self._free_bytes())
+        ledger = self._ledger()
         try:
-            jobs, oldest = self._jobs(), self._oldest()
+            jobs, oldest = (None, None) if ledger is None else (_jobs(ledger), _oldest(ledger))
         except LedgerError:
+            jobs = oldest = None
+        if jobs is None or oldest is None:
             yield _gauge("scnas_ledger_up", "1 where the ledger answers.", 0)
             return
         yield _gauge("scnas_ledger_up", "1 where the ledger answers.", 1)
         yield jobs
         yield oldest
 
-    def _jobs(self) -> GaugeMetricFamily:
-        family = GaugeMetricFamily("scnas_jobs", "Jobs of all servers.", labels=["queue", "state"])
-        for queue in (SEGMENT, DELIVER):
-            for state, number in self._ledger.counts(queue).items():
-                family.add_metric([queue, state.value], number)
-        return family
 
-    def _oldest(self) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(
-            "scnas_oldest_waiting_seconds", "Age of the oldest job that waits; 0 where none does.", labels=["queue"]
-        )
-        with self._ledger.transaction() as (connection, now):
-            for queue in (SEGMENT, DELIVER):
-                waiting = sa.and_(JOBS.c.queue == queue, JOBS.c.state == JobState.QUEUED)
-                first = connection.scalar(sa.select(sa.func.min(JOBS.c.enqueued_at)).where(waiting))
-                family.add_metric([queue], 0.0 if first is None else max(0.0, now - first))
-        return family
+def _jobs(ledger: Ledger) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("scnas_jobs", "Jobs of all servers.", labels=["queue", "state"])
+    for queue in (SEGMENT, DELIVER):
+        for state, number in ledger.counts(queue).items():
+            family.add_metric([queue, state.value], number)
+    return family
+
+
+def _oldest(ledger: Ledger) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "scnas_oldest_waiting_seconds", "Age of the oldest job that waits; 0 where none does.", labels=["queue"]
+    )
+    with ledger.transaction() as (connection, now):
+        for queue in (SEGMENT, DELIVER):
+            waiting = sa.and_(JOBS.c.queue == queue, JOBS.c.state == JobState.QUEUED)
+            first = connection.scalar(sa.select(sa.func.min(JOBS.c.enqueued_at)).where(waiting))
+            family.add_metric([queue], 0.0 if first is None else max(0.0, now - first))
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

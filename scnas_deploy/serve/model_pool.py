@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
+from scnas_deploy.errors import PackageError
 from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.manifest import Precision
 from scnas_deploy.inference.model import Model, load_model
@@ -125,5 +126,9 @@ class ModelPool:
             num_threads=settings.threads,
             trust=self._trust,
         )
+        if model.package.digest != digest:
+            raise PackageError(
+                "the model", expected=f"the package {digest[:12]}", found=model.package.digest[:12], remedy="Remove it"
+            )
         timed = TimedEngine(model.engine, self.clock)
         return replace(model, engine=timed, predictor=model.predictor.on(timed))

@@ -1,6 +1,7 @@
 """The job of segmenting a study: read, segmented, its results proven and written, and sent on their way."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,16 +14,18 @@ from scnas_deploy.data.dicom.library import pydicom
 from scnas_deploy.data.study import load_study
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.documents import parse_document
-from scnas_deploy.errors import EngineError
+from scnas_deploy.errors import EngineError, InputError, OutputError
 from scnas_deploy.files import sha256_of_file
 from scnas_deploy.inference.model import Model, SegmentOptions
 from scnas_deploy.inference.segmentation import Segmentation
-from scnas_deploy.jobs.job import NewJob
+from scnas_deploy.jobs.job import Job, NewJob
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.worker import Attempt, Finished, Halt
 from scnas_deploy.results.audit import append_audit
 from scnas_deploy.results.formats import format_of, source_for, write_results
 from scnas_deploy.serve.admission import Admission
+from scnas_deploy.serve.likely import likely_bytes
+from scnas_deploy.serve.logs import event, logger
 from scnas_deploy.serve.metrics import Metrics
 from scnas_deploy.serve.model_pool import ModelPool
 from scnas_deploy.serve.running import Running, RunningJob
@@ -40,12 +43,16 @@ from scnas_deploy.serve.work import (
     delivery_key,
 )
 
+EXPIRED: Final = "expected to be done within its time limit, found that it was not."
+_LOG: Final = logger("serve.segmenting")
 _RECORD_S: Final = 1.0
 """Between two words to the ledger about how far a job is."""
-_READ_FACTOR: Final = 4
-"""Bytes of voxels for each byte of file, before the study has been read; compressed images take less on the disk."""
-_ENGINE_WAIT_S, _LOOK_S = 3.0, 0.2
-"""Before an engine that cannot be opened is tried again."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
+"""Before a job is tried again that was given back for no fault of its own; each further wait is twice as long."""
+_MOST_GIVEN_BACK: Final = 1000
+"""Times after which a disk that fails this study alone counts as the study's fault."""
+_WORTH_CARE: Final = 2
+"""Attempts after which a study may be what ends its workers: it is tried alone from then on."""
 _ENDLESS: Final = 1_000_000
 """Attempts at a delivery: until the destination takes it, or says that it never will."""
 
@@ -62,8 +69,8 @@ class Workshop:
     metrics: Metrics
     destinations: tuple[Destination, ...]
     audit: Path | None
-    engine_trouble: Callable[[str], None]
-    """Told why no engine can be opened, and with an empty text that one was."""
+    engine_trouble: Callable[[str, str], None]
+    """Told by a model's digest why its engine cannot be opened, and with an empty text that it was."""
 
 
 class SegmentHandler:
@@ -78,6 +85,7 @@ class SegmentHandler:
         Raises:
             DataError: If the study or the model cannot be used.
             EngineError: If the engine fails; the next attempt gets a new one.
+            Halt: If the job is to be given back: cancelled, or for now there is no engine, disk or share.
         """
         content = json.dumps(attempt.job.payload).encode()
         work = parse_document("the job", content, StudyWork, made_by="scnas serve")
@@ -85,7 +93,14 @@ class SegmentHandler:
             self._shop.running.run(attempt.job.id) as job,
             span("segment", work.traceparent, model=work.model) as trace,
         ):
-            return _Study(self._shop, work, attempt, job, trace).finish()
+            study = _Study(self._shop, work, attempt, job, trace)
+            try:
+                return study.finish()
+            except (OutputError, InputError) as error:  # the disk's fault, not the study's
+                if attempt.job.given_back > _MOST_GIVEN_BACK:
+                    raise
+                event(_LOG, logging.WARNING, "a study waits", job=attempt.job.id, error=error.redacted)
+                raise _again_later(attempt.job) from error
 
 
 class _Study:
@@ -99,12 +114,16 @@ class _Study:
 
     def finish(self) -> Finished:
         self._check()
-        model = self._model()
+        self._shop.spool.require_there()
+        model, job = self._model(), self._attempt.job
         paths = [self._shop.spool.path(f"{self._work.folder}/{name}") for name in self._work.files]
-        likely_bytes = _READ_FACTOR * sum(path.stat().st_size for path in paths if path.exists())
-        with self._shop.admission.study(likely_bytes, self._check) as reservation:
+        is_suspect = job.num_attempts > _WORTH_CARE
+        with self._shop.admission.study(
+            likely_bytes(paths), self._check, priority=job.priority, alone=is_suspect
+        ) as reservation:
             volume = self._read(paths, model)
-            result = self._segment(model, volume, lambda peak: reservation.compute(peak, self._check))
+            limit = reservation.has_read(volume.data.nbytes)
+            result = self._segment(model, volume, limit, lambda peak: reservation.compute(peak, self._check))
             del volume
             answer = self._write(result)
         self._check()
@@ -118,18 +137,10 @@ class _Study:
             model = self._shop.models.get(self._work.model_digest)
         except EngineError as error:
             self._shop.models.drop(self._work.model_digest)
-            self._shop.engine_trouble(error.redacted)
-            self._pause()
-            raise Halt from error
-        self._shop.engine_trouble("")
+            self._shop.engine_trouble(self._work.model_digest, error.redacted)
+            raise _again_later(self._attempt.job) from error
+        self._shop.engine_trouble(self._work.model_digest, "")
         return model
-
-    def _pause(self) -> None:
-        """Wait before an engine is tried again."""
-        until = time.monotonic() + _ENGINE_WAIT_S
-        while time.monotonic() < until:
-            self._check()
-            time.sleep(_LOOK_S)
 
     def _read(self, paths: list[Path], model: Model) -> Volume:
         work = self._work
@@ -140,10 +151,10 @@ class _Study:
         self._check()
         return volume
 
-    def _segment(self, model: Model, volume: Volume, admit: Callable[[int], None]) -> Segmentation:
+    def _segment(self, model: Model, volume: Volume, limit: int | None, admit: Callable[[int], None]) -> Segmentation:
         options = SegmentOptions(
             force=self._work.force,
-            max_memory=self._shop.admission.limit,
+            max_memory=limit,
             announce=lambda said: admit(said.peak),
             progress=self._progress,
         )
@@ -179,10 +190,10 @@ class _Study:
         job = self._attempt.job
         return [
             NewJob(
-                key=delivery_key(job.key, job.attempt, destination.name),
+                key=delivery_key(job.key, job.attempt, name),
                 kind=DELIVER,
                 payload=DeliveryWork(
-                    destination=destination.name,
+                    destination=name,
                     study_job=job.id,
                     folder=answer.folder,
                     files=files,
@@ -191,17 +202,22 @@ class _Study:
                 priority=job.priority,
                 max_attempts=_ENDLESS,
             )
-            for destination in self._shop.destinations
-            if destination.name in self._work.destinations
-            and (files := tuple(file for file in answer.files if file.sop_class and file.format in destination.formats))
+            for name in self._work.destinations
+            if (files := self._files_for(name, answer))
         ]
+
+    def _files_for(self, destination: str, answer: StudyAnswer) -> tuple[ResultFile, ...]:
+        """What a destination takes; of one that the settings do not know any more, all, so that its delivery fails."""
+        dicom = [file for file in answer.files if file.sop_class]
+        known = [each for each in self._shop.destinations if each.name == destination]
+        return tuple(file for file in dicom if not known or file.format in known[0].formats)
 
     def _check(self) -> None:
         """Called often; raises where the job must not go on."""
         self._attempt.check()
         expires_at = self._work.expires_at
         if expires_at is not None and time.time() > expires_at:
-            self._shop.ledger.cancel(self._attempt.job.id, "its time limit was over before it was done")
+            self._shop.ledger.cancel(self._attempt.job.id, EXPIRED)
             raise Halt
         if self._job.halted.is_set():
             raise Halt
@@ -230,6 +246,11 @@ class _Study:
         if stage == "segmenting":
             self._engine_seconds = seconds
         self._shop.metrics.study_seconds.labels(stage).observe(seconds)
+
+
+def _again_later(job: Job) -> Halt:
+    wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(job.given_back, 10))
+    return Halt(again_in_s=wait_s)
 
 
 def _result_file(path: Path) -> ResultFile:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +10,8 @@ from scnas_deploy.errors import LedgerError
 from scnas_deploy.inference.memory import available_bytes
 from scnas_deploy.jobs.job import Job, JobState
 from scnas_deploy.jobs.ledger import Ledger
-from scnas_deploy.jobs.names import end_leases_of_the_gone, new_name
-from scnas_deploy.jobs.worker import Attempt, Finished, Handler, Worker, WorkerSettings
+from scnas_deploy.jobs.names import end_leases_of_the_gone
+from scnas_deploy.jobs.worker import Attempt, Finished, Handler
 from scnas_deploy.results.audit import check_audit
 from scnas_deploy.serve.admission import Admission
 from scnas_deploy.serve.arrivals import Arrivals
@@ -31,17 +31,17 @@ from scnas_deploy.serve.parts import ledger_url, models_of, trust_of
 from scnas_deploy.serve.rpc.server import RpcServer
 from scnas_deploy.serve.rulebook import RuleBook
 from scnas_deploy.serve.running import Running
-from scnas_deploy.serve.segmenting import SegmentHandler, Workshop
+from scnas_deploy.serve.segmenting import EXPIRED, SegmentHandler, Workshop
 from scnas_deploy.serve.settings import DicomSettings, ServeSettings
 from scnas_deploy.serve.spool import Spool
 from scnas_deploy.serve.tracing import span
 from scnas_deploy.serve.web import WebServer
 from scnas_deploy.serve.work import DELIVER, SEGMENT
+from scnas_deploy.serve.workforce import Workforce
 
 _LOG: Final = logger("serve")
 _INFO, _WARNING = 20, 30
-_LOOK_S, _CLOSE_S, _MODELS_S, _TIDY_S = 1.0, 1.0, 30.0, 600.0
-_POLL_S: Final = 0.5
+_LOOK_S, _CLOSE_S, _ENGINES_S, _MODELS_S, _TIDY_S = 1.0, 1.0, 5.0, 30.0, 600.0
 _LAST_S: Final = 10.0
 """Beyond the grace period, for what was asked to end at once: a patch, a word to the ledger, a call."""
 _MEMORY_SHARE: Final = 0.8
@@ -65,18 +65,26 @@ class Server:
     def __init__(self, settings: ServeSettings, stop: threading.Event, *, path: Path | None = None) -> None:
         check_audit(settings.audit)
         self._settings = settings
-        self._drain, self._halt = stop, threading.Event()
+        self._drain = stop
         self._spool, self._trust = Spool(settings.spool), trust_of(settings)
         self._rulebook, self._metrics, self._running = RuleBook(path, settings), Metrics(), Running()
         self._catalog = ModelCatalog(models_of(settings), self._spool, self._trust)
         self._pool = ModelPool(self._spool, settings.work, self._trust, EngineClock())
-        self._health = Health(self._tell_ready)
-        self._web = WebServer(settings.web, self._metrics.registry, self._health.troubles)
         self._ledger: Ledger | None = None
+        self._health = Health(self._tell_ready)
+        self._metrics.registry.register(
+            StateCollector(
+                lambda: self._ledger,
+                free_bytes=self._spool.free_bytes,
+                busy_seconds=self._pool.clock.busy_seconds,
+                is_ready=self._health.is_ready,
+            )
+        )
+        self._web = WebServer(settings.web, self._metrics.registry, self._health.troubles)
         self._rpc: RpcServer | None = None
         self._node: DicomNode | None = None
         self._loops: list[Loop] = []
-        self._workers: list[Loop] = []
+        self._workforce: Workforce | None = None
 
     @property
     def web_port(self) -> int:
@@ -101,16 +109,9 @@ class Server:
         """
         self._web.start()
         self._ledger = ledger = self._opened()
+        self._health.set("ledger", "")
         for queue in (SEGMENT, DELIVER):
             end_leases_of_the_gone(ledger, queue)
-        self._metrics.registry.register(
-            StateCollector(
-                ledger,
-                free_bytes=self._spool.free_bytes,
-                busy_seconds=self._pool.clock.busy_seconds,
-                is_ready=self._health.is_ready,
-            )
-        )
         closer = self._closer(ledger)
         closer.recover()
         self._start_doors(ledger)
@@ -122,17 +123,19 @@ class Server:
         """Take nothing more, finish what is under way within the grace period, give back the rest, and end."""
         event(_LOG, _INFO, "stopping", under_way=len(self._running))
         grace_s = self._settings.work.grace_s
+        deadline = time.monotonic() + grace_s
         self._drain.set()
         self._health.set("server", "stopping")
-        deadline = time.monotonic() + grace_s
+        timer = self._workforce.finish_within(grace_s) if self._workforce else None
         if self._node:
             self._node.stop(grace_s)
-        self._join(self._workers, deadline - time.monotonic())
-        self._halt.set()
-        self._join(self._workers, _LAST_S)
+        if self._workforce and timer:
+            self._workforce.join(deadline)
+            timer.cancel()
         if self._rpc:
             self._rpc.stop(_LAST_S)
-        self._join(self._loops, _LAST_S)
+        for loop in self._loops:
+            loop.join(_LAST_S / len(self._loops))
         self._web.stop()
         if self._ledger:
             self._ledger.close()
@@ -152,13 +155,13 @@ class Server:
                     raise
 
     def _closer(self, ledger: Ledger) -> Closer:
-        dicom = self._settings.dicom
+        dicom = self._settings.dicom or DicomSettings()
         return Closer(
             ledger,
             self._spool,
             self._catalog,
             self._rulebook,
-            quiet_s=dicom.quiet_s if dicom else _CLOSE_S,
+            quiet_s=dicom.quiet_s,
             max_attempts=self._settings.work.max_attempts,
         )
 
@@ -209,21 +212,11 @@ class Server:
             metrics=self._metrics,
             destinations=self._settings.destinations,
             audit=self._settings.audit,
-            engine_trouble=lambda trouble: self._health.set("engine", trouble),
+            engine_trouble=self._health.set_engine,
         )
-        for _ in range(work.studies):
-            self._start_worker(ledger, SEGMENT, SegmentHandler(shop))
-        for _ in range(work.deliveries):
-            self._start_worker(ledger, DELIVER, _traced(DeliveryHandler(self._settings, self._spool)))
-
-    def _start_worker(self, ledger: Ledger, queue: str, handler: Handler) -> None:
-        settings = WorkerSettings(
-            queue=queue, name=new_name(), lease_s=self._settings.work.lease_s, poll_s=_POLL_S, stay=True
-        )
-        worker = Worker(ledger, handler, settings, self._halt, on_end=self._ended, drain=self._drain)
-        loop = Loop(queue, worker.run, _LOOK_S, self._drain)  # one whose engine broke goes on with a new one
-        self._workers.append(loop)
-        loop.start()
+        self._workforce = Workforce(ledger, lease_s=work.lease_s, on_end=self._ended, drain=self._drain)
+        self._workforce.hire(SEGMENT, SegmentHandler(shop), work.studies)
+        self._workforce.hire(DELIVER, _traced(DeliveryHandler(self._settings, self._spool)), work.deliveries)
 
     def _ended(self, job: Job, state: JobState, error: str | None) -> None:
         if job.queue == SEGMENT:
@@ -245,8 +238,11 @@ class Server:
         inbox = self._inbox(ledger)
         self._add_loop("models", lambda: health.check_models(self._catalog, self._pool, self._rulebook), _MODELS_S)
         self._add_loop("state", lambda: self._look(ledger), _LOOK_S)
-        quiet_s = settings.dicom.quiet_s if settings.dicom else 0.0  # nobody could send while we were away
-        self._add_loop("closing", closer.close_quiet, _CLOSE_S, first_after_s=quiet_s)
+        if settings.dicom or settings.reconcile:
+            quiet_s = (settings.dicom or DicomSettings()).quiet_s  # nobody could send while we were away
+            self._add_loop("closing", closer.close_quiet, _CLOSE_S, first_after_s=quiet_s)
+        self._add_loop("engines", lambda: health.check_engines(self._pool), _ENGINES_S)
+        self._add_loop("expiry", lambda: ledger.cancel_expired(SEGMENT, "expires_at", EXPIRED), _LOOK_S)
         self._add_loop("janitor", janitor.tidy, _TIDY_S)
         for source in settings.reconcile:
             dicom = settings.dicom or DicomSettings(ae_title=source.called_ae_title)
@@ -263,12 +259,6 @@ class Server:
         loop = Loop(name, action, every_s, self._drain, first_after_s=first_after_s)
         self._loops.append(loop)
         loop.start()
-
-    def _join(self, loops: Iterable[Loop], patience_s: float) -> None:
-        """Wait until all have ended, but no longer than that."""
-        deadline = time.monotonic() + patience_s
-        for loop in loops:
-            loop.join(max(0.0, deadline - time.monotonic()))
 
     def _tell_ready(self, ready: bool) -> None:
         if self._rpc:

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     Field,
@@ -28,6 +28,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose one."""
 
+OUR_AE_TITLE: Final = "SCNAS"
 _DEFAULT_FORMATS: Final = (Format.SEG, Format.SR)
 
 
@@ -68,7 +69,7 @@ class DicomSettings(Frozen):
 
     host: str = "0.0.0.0"  # noqa: S104  # in a container; peers are listed
     port: Port = 11112
-    ae_title: AeTitle = "SCNAS"
+    ae_title: AeTitle = OUR_AE_TITLE
     """Ours, as a sender of results too."""
     peers: tuple[Peer, ...] = ()
     """Nobody else may send."""
@@ -230,8 +231,8 @@ class QidoSource(Frozen):
     days: PositiveInt = 2
     """Study dates that are looked at, today included."""
     modalities: tuple[Literal["CT", "MR", "PT"], ...] = ("CT", "MR", "PT")
-    called_ae_title: AeTitle = "SCNAS"
-    """As if it had been sent to this one."""
+    called_ae_title: AeTitle = OUR_AE_TITLE
+    """As if it had been sent to this one; left out, to our own."""
 
 
 class FindSource(Frozen):
@@ -246,8 +247,8 @@ class FindSource(Frozen):
     every_s: PositiveFloat = 300.0
     days: PositiveInt = 2
     modalities: tuple[Literal["CT", "MR", "PT"], ...] = ("CT", "MR", "PT")
-    called_ae_title: AeTitle = "SCNAS"
-    """Where it shall send the study: our AE title as it knows it."""
+    called_ae_title: AeTitle = OUR_AE_TITLE
+    """Where it shall send the study, as it knows us; left out, our own."""
 
 
 ReconcileSource = Annotated[QidoSource | FindSource, Field(discriminator="kind")]
@@ -274,6 +275,20 @@ class ServeSettings(Frozen):
     destinations: tuple[Destination, ...] = ()
     reconcile: tuple[ReconcileSource, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _our_title(cls, content: Any) -> Any:
+        """Have sources that name no AE title use our own."""
+        if not isinstance(content, dict) or not isinstance(content.get("reconcile"), list | tuple):
+            return content
+        dicom = content.get("dicom")
+        ours = (dicom.get("ae_title") if isinstance(dicom, dict) else None) or OUR_AE_TITLE
+        named = [
+            {**source, "called_ae_title": source.get("called_ae_title") or ours} if isinstance(source, dict) else source
+            for source in content["reconcile"]
+        ]
+        return {**content, "reconcile": named}
+
     @model_validator(mode="after")
     def _consistent(self) -> "ServeSettings":
         _require_unique("rules", (each.name for each in self.rules))
@@ -285,6 +300,13 @@ class ServeSettings(Frozen):
                 raise ValueError(f"rule {rule.name!r} names destination {missing[0]!r}, which there is none of")
             if Format.SR in rule.formats and not {Format.SEG, Format.LABELMAP} & set(rule.formats):
                 raise ValueError(f"rule {rule.name!r} asks for sr without a segmentation object it refers to")
+        for source in self.reconcile:
+            if source.days > self.disk.keep_days:
+                raise ValueError(
+                    f"source {source.name!r} asks for days that are not kept: what is gone would come again"
+                )
+            if source.kind == "find" and self.dicom is None:
+                raise ValueError(f"source {source.name!r} has studies sent to our node, and there is no [dicom]")
         return self
 
 

@@ -106,6 +106,16 @@ def test_urgent_jobs_come_first_however_often_they_were_tried(ledger, clock):
     assert [claim(ledger).job.key for _ in range(4)] == [*(lease.job.key for lease in lost), "b", "a"]
 
 
+def test_a_job_that_was_given_back_keeps_its_place(ledger):
+    ledger.enqueue(QUEUE, [NewJob(key=name, kind="t", payload={}) for name in ("old", "new", "newest")])
+    for _ in range(3):
+        lease = claim(ledger)
+        assert lease.job.key == "old"
+        ledger.give_back(lease)
+    ledger.fail(claim(ledger), "broken", retry_in_s=0.0)
+    assert [claim(ledger).job.key for _ in range(3)] == ["new", "newest", "old"]
+
+
 def test_an_urgent_job_that_waits_goes_before_a_lesser_one_whose_lease_has_run_out(ledger, clock):
     ledger.enqueue(QUEUE, [NewJob(key="archive", kind="t", payload={})])
     claim(ledger)

@@ -135,6 +135,38 @@ def test_other_jobs_are_not_tried_again(ledger, state):
     assert ledger.find(job_id) == before
 
 
+def test_jobs_that_wait_beyond_their_time_are_cancelled_and_no_others(ledger, clock):
+    times = {
+        "over": {"expires_at": clock.now - 0.25},
+        "over as a whole number": {"expires_at": int(clock.now) - 1},
+        "runs": {"expires_at": clock.now - 1.0},
+        "just not over": {"expires_at": clock.now},
+        "long": {"expires_at": clock.now + 60.0},
+        "endless": {"expires_at": None},
+        "of an earlier version": {},
+    }
+    jobs = [NewJob(key=key, kind="t", payload=payload, priority=key == "runs") for key, payload in times.items()]
+    for queue in (QUEUE, "other"):
+        ledger.enqueue(queue, jobs)
+    assert claim(ledger).job.key == "runs"
+    assert ledger.cancel_expired(QUEUE, "expires_at", "its time was over") == 2
+    assert ledger.cancel_expired(QUEUE, "expires_at", "again") == 0
+    cancelled = [job for job in ledger.listed() if job.state is JobState.CANCELLED]
+    assert {job.key for job in cancelled} == {"over", "over as a whole number"}
+    assert {(job.queue, job.error, job.changed_at) for job in cancelled} == {(QUEUE, "its time was over", clock.now)}
+    assert ledger.counts(QUEUE)[JobState.QUEUED] == 4
+    assert ledger.counts("other")[JobState.QUEUED] == 7
+
+
+def test_a_job_that_waits_for_its_next_attempt_is_cancelled_when_its_time_is_over(ledger, clock):
+    ledger.enqueue(QUEUE, [NewJob(key="k", kind="t", payload={"until": clock.now + 5.0})])
+    ledger.fail(claim(ledger), "broken", retry_in_s=60.0)
+    assert ledger.cancel_expired(QUEUE, "until", "over") == 0
+    clock.now += 5.5
+    assert ledger.cancel_expired(QUEUE, "until", "over") == 1
+    assert ledger.seconds_to_next(QUEUE) is None
+
+
 def test_a_job_that_is_not_there_has_no_state(ledger):
     assert ledger.cancel(99, "why") is None
     assert ledger.retry(99) is None

@@ -36,7 +36,7 @@ def test_a_job_is_claimed_run_and_done(ledger):
 def test_higher_priorities_come_first_then_what_was_never_tried_then_older_jobs(ledger):
     archive, clinical = new_jobs(2), [NewJob(key=k, kind="test", payload={}, priority=5) for k in ("x", "y")]
     ledger.enqueue(QUEUE, [*archive, *clinical])
-    ledger.give_back(claim(ledger))
+    ledger.fail(claim(ledger), "broken", retry_in_s=0.0)
     assert [claim(ledger).job.key for _ in range(4)] == ["y", "x", "job 0", "job 1"]
 
 
@@ -168,6 +168,38 @@ def test_a_job_given_back_is_claimable_at_once_and_has_lost_no_attempt(ledger):
         with pytest.raises(StaleLeaseError):
             ledger.done(lease, {})
     assert ledger.counts(QUEUE)[JobState.QUEUED] == 1
+
+
+def test_a_job_given_back_for_a_while_waits_and_has_lost_no_attempt(ledger, clock):
+    ledger.enqueue(QUEUE, new_jobs(2, max_attempts=1))
+    ledger.give_back(claim(ledger), in_s=30.0)
+    ledger.done(claim(ledger), {})
+    assert claim(ledger) is None
+    assert ledger.seconds_to_next(QUEUE) == 30.0
+    clock.now += 30.0
+    lease = claim(ledger)
+    assert (lease.job.key, lease.job.num_attempts) == ("job 0", 1)
+
+
+def test_what_a_worker_runs_is_given_back_in_its_stead(ledger, clock):
+    ledger.enqueue(QUEUE, new_jobs(4, max_attempts=1))
+    ledger.done(claim(ledger, "late"), {})
+    held = [claim(ledger, "late"), claim(ledger, "late")]
+    other = claim(ledger, "other")
+    clock.now -= 3600.0  # a clock that is set back keeps nothing waiting
+    ledger.release("late")
+    for lease in held:
+        for word in (ledger.renew, ledger.give_back, lambda lease: ledger.done(lease, {})):
+            with pytest.raises(StaleLeaseError):
+                word(lease)
+    ledger.renew(other)
+    again = [claim(ledger, "next") for _ in range(2)]
+    assert [(lease.job.key, lease.job.num_attempts) for lease in again] == [("job 1", 1), ("job 2", 1)]
+    assert claim(ledger, "next") is None
+    ledger.release("late")
+    assert ledger.counts(QUEUE)[JobState.RUNNING] == 3
+    with pytest.raises(StaleLeaseError, match="attempt 2"):
+        ledger.done(held[0], {})
 
 
 def test_the_leases_of_a_worker_that_is_gone_end_at_once(ledger):

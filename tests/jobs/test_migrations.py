@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,16 +61,17 @@ def columns_of_ready(engine):
 def assert_is_whole(engine):
     """What the steps have made is what the code takes it to be."""
     assert version_of(engine) == SCHEMA_VERSION
-    with engine.connect() as connection:
+    with engine.connect() as connection, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*expression-based index '?scnas_jobs_ready")
         options = {"version_table": REVISIONS, "compare_type": True, "include_object": _is_comparable}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, TABLES) == []
         assert context.get_current_revision() == f"{SCHEMA_VERSION:04}"
-    assert "priority DESC, attempt, id" in columns_of_ready(engine)
+    assert re.search(r"priority DESC, \(+attempt - given_back\)+, id", columns_of_ready(engine))
 
 
 def _is_comparable(_element, name, *_):
-    """SQLite's reflection does not tell that an index descends; this one is looked at by itself."""
+    """SQLite's reflection passes over an index of an expression; this one is looked at by itself."""
     return name != "scnas_jobs_ready"
 
 

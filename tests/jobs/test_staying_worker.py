@@ -236,6 +236,59 @@ def test_a_database_that_is_away_is_waited_for_and_no_finished_result_is_lost(po
     assert caplog.messages[1] == "The job ledger is back."
 
 
+def test_a_computation_does_not_wait_for_a_database_that_is_away(postgres, caplog):
+    """It goes on without what it would have recorded, and notices that it is to stop."""
+    recorded, checked = threading.Event(), threading.Event()
+
+    def handler(attempt):
+        postgres.stop()
+        for n in range(3):
+            attempt.record({"done": n})
+        recorded.set()
+        checked.wait(_PATIENCE_SECONDS)
+        attempt.check()
+        raise AssertionError("it goes on")
+
+    with Ledger(empty_schema(postgres)) as ledger:
+        ledger.enqueue(QUEUE, new_jobs(1))
+        worker = Staying(ledger, handler)
+        try:
+            assert recorded.wait(_PATIENCE_SECONDS)
+            assert caplog.messages == []  # nobody waits
+            worker.stop.set()
+            worker.drain.set()
+            checked.set()
+            assert worker.join() is WorkerEnd.STOPPED
+        finally:
+            postgres.start()
+        assert job_named(ledger).result is None
+
+
+def test_what_a_worker_cannot_record_since_the_ledger_refuses_it_is_said(ledger, staying):
+    refused = []
+
+    def handler(attempt):
+        if attempt.job.payload["n"] == 0:
+            with pytest.raises(LedgerError) as caught:
+                attempt.record({"text": "unfit"})
+            refused.append(caught.value)
+        return {}
+
+    with ledger.reading() as connection:
+        if connection.dialect.name == "sqlite":  # takes whatever it is given
+            refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF result ON scnas_jobs WHEN new.result LIKE '%text%'"
+            connection.exec_driver_sql(f"{refuse} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+            connection.commit()
+        else:
+            connection.exec_driver_sql("ALTER TABLE scnas_jobs ADD CHECK (result ->> 'text' IS NULL)")
+            connection.commit()
+    ledger.enqueue(QUEUE, new_jobs(1))
+    worker = staying(handler)
+    until(lambda: worker.ends)
+    assert worker.ends == [("job 0", JobState.DONE, None)]
+    assert len(refused) == 1
+
+
 def test_without_jobs_it_waits_for_a_database_that_is_away_until_it_is_asked_to_end(postgres, caplog):
     with Ledger(empty_schema(postgres)) as ledger:
         worker = Staying(ledger, lambda _: {})

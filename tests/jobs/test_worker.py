@@ -18,7 +18,7 @@ from scnas_deploy.errors import (
 )
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
-from scnas_deploy.jobs.worker import Worker, WorkerEnd, WorkerSettings
+from scnas_deploy.jobs.worker import Halt, Worker, WorkerEnd, WorkerSettings
 from tests.jobs.conftest import new_jobs
 
 QUEUE = "studies"
@@ -113,6 +113,21 @@ def test_asked_to_stop_it_gives_back_its_job_at_the_next_check(ledger):
     ledger.enqueue(QUEUE, new_jobs(2))
     assert run(ledger, handler, stop=stop) is WorkerEnd.STOPPED
     assert [(job.state, job.num_attempts) for job in jobs_of(ledger, 2)] == [(JobState.QUEUED, 0)] * 2
+
+
+@pytest.mark.parametrize(("halt", "waits"), [(Halt(30.0), True), (Halt(), False), (Halt, False)])
+def test_a_handler_may_give_its_job_back_and_say_when_it_is_to_come_again(ledger, halt, waits):
+    stop = threading.Event()
+
+    def handler(_):
+        stop.set()
+        raise halt
+
+    ledger.enqueue(QUEUE, new_jobs(1, max_attempts=1))
+    assert run(ledger, handler, stop=stop) is WorkerEnd.STOPPED
+    (job,) = jobs_of(ledger, 1)
+    assert (job.state, job.num_attempts) == (JobState.QUEUED, 0)
+    assert (ledger.seconds_to_next(QUEUE) > 25.0) == waits
 
 
 def test_a_second_ctrl_c_gives_back_the_job_too(ledger):

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -102,3 +103,25 @@ class ServerProcess:
     def events(self) -> list[dict]:
         """What it has logged."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+class PeakWatch:
+    """The highest resident memory of a process while the block lasts, looked at ten times a second."""
+
+    def __init__(self, process_id: int) -> None:
+        self._status, self.bytes = Path(f"/proc/{process_id}/status"), 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "PeakWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            line = next(line for line in self._status.read_text().splitlines() if line.startswith("VmRSS"))
+            self.bytes = max(self.bytes, 1024 * int(line.split()[1]))

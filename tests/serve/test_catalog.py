@@ -78,3 +78,16 @@ def test_a_package_replaced_by_itself_is_verified_again(catalog, models):
     shutil.copyfile(path, copy)
     copy.replace(path)
     assert catalog.pin(MODEL) == first
+
+
+def test_a_package_that_is_replaced_while_it_is_copied_gets_no_other_models_name(catalog, models, spool, monkeypatch):
+    first = catalog.pin(MODEL)
+    first.path.unlink()
+
+    def copy_another(_source, target):
+        target.write_bytes(b"PK another package")
+
+    monkeypatch.setattr("scnas_deploy.serve.catalog.shutil.copyfile", copy_another)
+    with pytest.raises(PackageError):
+        catalog.pin(MODEL)
+    assert not first.path.exists()

@@ -1,15 +1,17 @@
 """Quiet studies become jobs, each as often as it has changed."""
 
 import pytest
+from pydicom.errors import BytesLengthException
 
 from scnas_deploy.jobs.job import JobState
 from scnas_deploy.results.formats import Format
-from scnas_deploy.serve.arrivals import Arrivals
+from scnas_deploy.serve.arrivals import Arrivals, study_key
 from scnas_deploy.serve.closing import NO_RULE, Closer
-from scnas_deploy.serve.rulebook import RuleBook
+from scnas_deploy.serve.rulebook import RuleBook, fitting
 from scnas_deploy.serve.settings import AttributeRule, DicomSettings, Rule, ServeSettings
 from scnas_deploy.serve.work import SEGMENT, StudyWork
 from tests.serve.conftest import MODEL
+from tests.serve.studies import crop_objects, encoded
 
 QUIET_S = 10.0
 
@@ -106,15 +108,40 @@ def test_a_study_waits_for_a_model_that_is_not_there_and_stops_no_other(sending,
     assert {job.payload["rule"] for job in jobs(ledger)} == {"waits", "head"}
 
 
-def test_a_model_that_changes_makes_jobs_of_its_own_only_for_studies_that_come_later(
-    sending, closer_with, ledger, clock
-):
-    closer = closer_with(rule())
+def test_a_study_whose_objects_cannot_be_read_stops_no_other(sending, closer_with, ledger, clock, spool, monkeypatch):
+    sending.send(1, to="BAD")
+    sending.send(2)
+    clock.now += QUIET_S
+    match = (AttributeRule(attribute="Modality", matches="MR"),)
+
+    def broken(rules, called, paths):
+        if called == "BAD":
+            raise BytesLengthException("a value of the wrong length: PLANTED")
+        return fitting(rules, called, paths)
+
+    monkeypatch.setattr("scnas_deploy.serve.closing.fitting", broken)
+    assert closer_with(rule(match=match)).close_quiet() == 1
+    (waiting,) = Arrivals(ledger).quiet(QUIET_S)
+    assert "BytesLengthException" in waiting.outcome
+    assert "PLANTED" not in waiting.outcome
+
+
+def test_a_study_whose_objects_cannot_be_seen_is_not_closed(sending, closer_with, ledger, clock, spool):
     sending.send()
     clock.now += QUIET_S
-    closer.close_quiet()
+    (spool.root / "incoming").rename(spool.root / "away")
+    closer = closer_with(rule())
     assert closer.close_quiet() == 0
+    (spool.root / "away").rename(spool.root / "incoming")
+    assert closer_with(rule()).close_quiet() == 1
     assert len(jobs(ledger)) == 1
+
+
+def test_a_first_object_that_was_stored_when_the_server_died_is_found(sending, closer_with, ledger, spool):
+    (dataset,) = list(crop_objects(sending.data))[:1]
+    spool.store_object(study_key(dataset.StudyInstanceUID, "SCNAS"), dataset.SOPInstanceUID, encoded(dataset))
+    assert closer_with(rule()).recover() == 1
+    assert Arrivals(ledger).num_open() == 1
 
 
 def test_an_object_that_was_stored_when_the_server_died_is_found(sending, closer_with, ledger, clock, spool):

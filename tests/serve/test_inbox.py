@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from scnas_deploy.errors import LedgerError, OutputError, SpoolFullError
+from scnas_deploy.errors import InputError, LedgerError, SpoolFullError
 from scnas_deploy.serve.arrivals import Arrivals, study_key
 from scnas_deploy.serve.inbox import Inbox
 from tests.serve.studies import crop_objects
@@ -48,9 +48,25 @@ def test_an_absent_ledger_is_said_and_the_object_can_be_sent_again(sending, ledg
     assert sending.inbox.known(uid(sending), "SCNAS") == 1
 
 
-def test_a_disk_that_cannot_be_written_is_said(sending, spool):
+def test_a_spool_that_is_away_is_said(sending, spool):
     folder = spool.root / "incoming"
     folder.rmdir()
     folder.write_text("in the way")
-    with pytest.raises(OutputError):
+    with pytest.raises(InputError):
         sending.send(last=1)
+
+
+def test_an_object_whose_study_is_forgotten_meanwhile_is_stored_again(sending, spool, ledger, clock, monkeypatch):
+    """As where the janitor takes the folder away between the disk and the ledger."""
+    touch, arrivals = Arrivals.touch, Arrivals(ledger)
+
+    def touch_late(self, *sent):
+        monkeypatch.setattr(Arrivals, "touch", touch)
+        spool.remove(spool.bury(study_key(sent[0], sent[1])))
+        return touch(self, *sent)
+
+    monkeypatch.setattr(Arrivals, "touch", touch_late)
+    sending.send(last=1)
+    key = study_key(uid(sending), "SCNAS")
+    assert len(spool.objects(key)) == 1
+    assert arrivals.find(key) is not None

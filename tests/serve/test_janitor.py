@@ -122,3 +122,19 @@ def test_what_no_job_knows_is_removed_when_it_is_old(janitor, spool):
     assert young.exists()
     assert not old.exists()
     assert not orphan.exists()
+
+
+def test_a_result_stays_for_its_time_after_the_last_delivery(finished, ledger, janitor, clock):
+    clock.now = time.time() - DAY
+    deliver(ledger)
+    assert janitor.tidy() == 0
+    assert finished[1].exists()
+
+
+def test_objects_that_no_study_was_made_of_are_removed_when_they_are_old(janitor, spool):
+    spool.store_object("unknown", "1.2.3", b"content")
+    janitor.tidy()
+    assert spool.objects("unknown")
+    os.utime(spool.incoming("unknown"), (0, 0))
+    janitor.tidy()
+    assert not spool.incoming("unknown").exists()

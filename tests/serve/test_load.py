@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scnas_deploy.serve.rpc.client import Client, Wish
+from tests.serve.process import PeakWatch
 from tests.serve.running_server import start_server
 from tests.serve.studies import crop_objects, encoded
 
@@ -46,11 +47,9 @@ def test_thirty_two_clients_submit_two_hundred_studies(server, scnas_data, tmp_p
             fetched = client.fetch(job, tmp_path / "results" / str(number))
         return job, state, len(fetched.files)
 
-    with ThreadPoolExecutor(NUM_CLIENTS) as clients:
+    with PeakWatch(server.process.pid) as memory, ThreadPoolExecutor(NUM_CLIENTS) as clients:
         outcomes = list(clients.map(submit, range(NUM_STUDIES)))
     assert Counter(state for _, state, _ in outcomes) == {"done": NUM_STUDIES}
     assert len({job for job, _, _ in outcomes}) == NUM_STUDIES
     assert {number for _, _, number in outcomes} == {2}
-    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-    peak = 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-    assert peak < BASE_BYTES + NUM_CLIENTS * BYTES_A_CALL
+    assert 0 < memory.bytes < BASE_BYTES + NUM_CLIENTS * BYTES_A_CALL

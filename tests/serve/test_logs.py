@@ -30,10 +30,10 @@ def test_an_event_is_a_line_with_its_fields(stream):
 
 
 def test_of_a_librarys_message_only_who_and_where_comes_through(stream):
-    logging.getLogger("pynetdicom.acse").error("Association of %s failed", PLANTED)
+    logging.getLogger("somebody.acse").error("Association of %s failed", PLANTED)
     logging.getLogger("py.warnings").warning(f"Invalid value for VR PN: {PLANTED}")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["logger"] for line in lines] == ["pynetdicom.acse", "py.warnings"]
+    assert [line["logger"] for line in lines] == ["somebody.acse", "py.warnings"]
     assert PLANTED not in stream.getvalue()
 
 

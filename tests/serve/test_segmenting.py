@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from scnas_deploy.data.study import load_study
-from scnas_deploy.errors import EngineError
+from scnas_deploy.errors import EngineError, OutputError
 from scnas_deploy.files import sha256_of_file
 from scnas_deploy.inference.model import Model, load_model
 from scnas_deploy.inference.trust import Trust
@@ -16,11 +16,13 @@ from scnas_deploy.jobs.job import JobState, NewJob
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.worker import Worker, WorkerSettings
 from scnas_deploy.results.formats import Format
+from scnas_deploy.serve import segmenting
 from scnas_deploy.serve.admission import Admission
 from scnas_deploy.serve.model_pool import EngineClock, ModelPool
 from scnas_deploy.serve.running import Running
 from scnas_deploy.serve.segmenting import SegmentHandler, Workshop
 from scnas_deploy.serve.settings import DicomDestination, WorkSettings
+from scnas_deploy.serve.spool import Spool
 from scnas_deploy.serve.work import DELIVER, SEGMENT, StudyAnswer, StudyWork
 from tests.serve.conftest import MODEL
 from tests.serve.studies import crop_objects, encoded, write_large
@@ -53,7 +55,7 @@ def shop(ledger, spool, metrics, tmp_path, troubles):
         metrics=metrics,
         destinations=DESTINATIONS,
         audit=tmp_path / "audit.jsonl",
-        engine_trouble=troubles.append,
+        engine_trouble=lambda _digest, trouble: troubles.append(trouble),
     )
 
 
@@ -135,6 +137,67 @@ def test_a_replay_is_the_same_objects(submit, work):
     assert [file["sop_instance"] for file in first["files"]] == again
 
 
+def test_a_disk_that_fails_costs_a_study_no_attempt(submit, work, spool, monkeypatch):
+    monkeypatch.setattr("scnas_deploy.serve.segmenting._FIRST_WAIT_S", 0.0)
+    full = iter([True] * 3)
+    write = segmenting.write_results
+
+    def write_later(*arguments):
+        if next(full, False):
+            raise OutputError("seg.dcm", expected="space", found="No space left on device", remedy="Free some")
+        return write(*arguments)
+
+    monkeypatch.setattr(segmenting, "write_results", write_later)
+    job = work(submit())
+    assert (job.state, job.num_attempts, job.given_back) == (JobState.DONE, 1, 3)
+
+
+def test_a_spool_that_is_away_costs_a_study_no_attempt(submit, work, spool, monkeypatch):
+    monkeypatch.setattr("scnas_deploy.serve.segmenting._FIRST_WAIT_S", 0.0)
+    job_id, away = submit(), spool.root / "away"
+    (spool.root / "incoming").rename(away)
+    looks = []
+
+    def look(self):
+        looks.append(self)
+        if len(looks) == 3:
+            away.rename(spool.root / "incoming")
+        return original(self)
+
+    original = Spool.require_there
+    monkeypatch.setattr(Spool, "require_there", look)
+    job = work(job_id)
+    assert (job.state, job.num_attempts) == (JobState.DONE, 1)
+
+
+def test_a_destination_that_is_gone_from_the_settings_is_not_passed_over(submit, work, ledger):
+    work(submit(destinations=("renamed",)))
+    (delivery,) = ledger.listed(queues=[DELIVER])
+    assert delivery.payload["destination"] == "renamed"
+    assert len(delivery.payload["files"]) == 2
+
+
+def test_a_study_that_may_end_its_workers_is_tried_alone(submit, work, shop, monkeypatch):
+    asked = []
+    study = Admission.study
+    monkeypatch.setattr(
+        Admission,
+        "study",
+        lambda self, *args, **settings: (asked.append(settings["alone"]), study(self, *args, **settings))[1],
+    )
+    failures = iter([True] * 2)
+    segment = Model.segment
+
+    def failing_twice(self, *arguments):
+        if next(failures, False):
+            raise RuntimeError
+        return segment(self, *arguments)
+
+    monkeypatch.setattr(Model, "segment", failing_twice)
+    assert work(submit()).num_attempts == 3
+    assert asked == [False, False, True]
+
+
 def test_a_job_of_which_nothing_is_left_fails_at_once(submit, work, spool):
     job_id = submit()
     spool.remove(spool.incoming("study"))
@@ -199,7 +262,7 @@ def test_an_engine_that_fails_is_opened_anew(submit, work, monkeypatch):
 
 
 def test_an_engine_that_cannot_be_opened_costs_a_study_no_attempt(submit, work, shop, monkeypatch, troubles):
-    monkeypatch.setattr("scnas_deploy.serve.segmenting._ENGINE_WAIT_S", 0.01)
+    monkeypatch.setattr("scnas_deploy.serve.segmenting._FIRST_WAIT_S", 0.0)
     away = iter([True] * 7)
     get = ModelPool.get
 

@@ -83,6 +83,22 @@ def test_what_cannot_be_served_is_named(tmp_path, line, instead, said):
         read_settings(written(tmp_path, WHOLE.replace(line, instead)))
 
 
+def test_a_source_that_names_no_title_uses_ours(tmp_path):
+    settings = read_settings(written(tmp_path, WHOLE.replace('ae_title = "SCNAS"\npeers', 'ae_title = "SEG1"\npeers')))
+    assert settings.reconcile[0].called_ae_title == "SEG1"
+
+
+def test_what_is_gone_is_not_asked_for_again(tmp_path):
+    with pytest.raises(ConfigError, match="not kept"):
+        read_settings(written(tmp_path, WHOLE + "days = 9\n"))
+
+
+def test_nothing_can_be_sent_where_there_is_no_node(tmp_path):
+    source = '[[reconcile]]\nkind = "find"\nname = "p"\nhost = "h"\nport = 1\nae_title = "P"\n'
+    with pytest.raises(ConfigError, match="no \\[dicom\\]"):
+        read_settings(written(tmp_path, 'spool = "spool"\n' + source))
+
+
 def test_no_file_and_no_toml(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
         read_settings(tmp_path / "serve.toml")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from scnas_deploy.errors import FormatError, OutputError
+from scnas_deploy.errors import FormatError, InputError, OutputError
 from scnas_deploy.serve.spool import Spool
 
 STUDY = "ab12"
@@ -28,6 +28,31 @@ def test_of_an_object_that_was_corrected_the_latest_counts(spool):
     second = spool.store_object(STUDY, "1.2.3", b"second")
     assert spool.objects(STUDY) == [second]
     assert (spool.incoming(STUDY) / first).is_file()  # a job may still read it
+
+
+def test_what_was_sent_last_counts_even_where_it_came_before(spool):
+    first = spool.store_object(STUDY, "1.2.3", b"first")
+    time.sleep(0.01)
+    spool.store_object(STUDY, "1.2.3", b"second")
+    time.sleep(0.01)
+    spool.store_object(STUDY, "1.2.3", b"first")
+    assert spool.objects(STUDY) == [first]
+
+
+def test_a_spool_that_went_away_takes_nothing_onto_the_disk_beneath_it(spool):
+    (spool.root / "incoming").rmdir()
+    with pytest.raises(InputError):
+        spool.store_object(STUDY, "1.2.3", b"content")
+    assert not (spool.root / "incoming").exists()
+
+
+def test_a_buried_study_makes_room_for_what_comes_meanwhile(spool):
+    spool.store_object(STUDY, "1.2.3", b"old")
+    grave = spool.bury(STUDY)
+    spool.store_object(STUDY, "1.2.3", b"new")
+    spool.remove(grave)
+    assert len(spool.objects(STUDY)) == 1
+    assert spool.bury("nothing") is None
 
 
 def test_names_from_outside_reach_no_path(spool):

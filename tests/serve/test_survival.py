@@ -17,7 +17,9 @@ from scnas_deploy.errors import ScnasError
 from scnas_deploy.inference.package import open_package
 from scnas_deploy.inference.triton_config import Serving
 from scnas_deploy.inference.triton_repository import write_repository
+from scnas_deploy.jobs.job import JobState
 from scnas_deploy.jobs.ledger import Ledger
+from scnas_deploy.serve.arrivals import study_key
 from scnas_deploy.serve.rpc.client import Client, Wish
 from scnas_deploy.serve.work import DELIVER, SEGMENT
 from tests.jobs.conftest import empty_schema
@@ -178,12 +180,19 @@ def assert_all_delivered(pacs: Orthanc, ledger_url: str, numbers: range, scnas_d
     wait_until(lambda: not unfinished(ledger_url), "no job is left", patience_s=_LONG_S)
 
 
-def complete(ledger_url: str, scnas_data: Path, numbers: range) -> dict[str, int]:
-    """Study -> number of jobs that had all of its objects."""
+def folders(scnas_data: Path) -> list[str]:
+    """Of the studies that are sent by DICOM, as their jobs name them."""
+    uids = [next(crop_objects(scnas_data, number)).StudyInstanceUID for number in range(1, 1 + NUM_BY_DICOM)]
+    return [f"incoming/{study_key(uid, 'SCNAS')}" for uid in uids]
+
+
+def complete(ledger_url: str, scnas_data: Path) -> dict[str, int]:
+    """Folder of a study sent by DICOM -> how many done jobs had all of its objects."""
     whole = len(list(crop_objects(scnas_data)))
     with Ledger(ledger_url) as ledger:
-        jobs = ledger.listed(queues=[SEGMENT], limit=1000)
-    return Counter(job.payload["folder"] for job in jobs if len(job.payload["files"]) == whole)
+        jobs = ledger.listed(queues=[SEGMENT], states=[JobState.DONE], limit=1000)
+    of_dicom = [job for job in jobs if job.payload["source"] == "dicom"]
+    return Counter(job.payload["folder"] for job in of_dicom if len(job.payload["files"]) == whole)
 
 
 def test_killed_twenty_times_forty_of_forty_are_delivered(start, pacs, ledger_file, scnas_data, tmp_path):
@@ -206,8 +215,7 @@ def test_killed_twenty_times_forty_of_forty_are_delivered(start, pacs, ledger_fi
 
 def assert_once(pacs, ledger_url, scnas_data):
     """Each complete study was one job and is one segmentation object; a part that was closed early is one more."""
-    jobs = complete(ledger_url, scnas_data, range(1, 1 + NUM_BY_DICOM))
-    assert set(jobs.values()) == {1}
+    assert complete(ledger_url, scnas_data) == dict.fromkeys(folders(scnas_data), 1)
     with Ledger(ledger_url) as ledger:
         done = ledger.listed(queues=[SEGMENT], limit=1000)
     of_dicom = [job for job in done if job.payload["source"] == "dicom" and job.state == "done"]

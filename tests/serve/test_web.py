@@ -46,7 +46,7 @@ def test_it_is_ready_when_nothing_is_the_matter(web, troubles):
 
 def test_the_figures_are_there(web, metrics, ledger):
     metrics.registry.register(
-        StateCollector(ledger, free_bytes=lambda: 7, busy_seconds=lambda: 1.0, is_ready=lambda: True)
+        StateCollector(lambda: ledger, free_bytes=lambda: 7, busy_seconds=lambda: 1.0, is_ready=lambda: True)
     )
     metrics.objects_received.inc()
     text = get(f"{web}/metrics")[1]
@@ -63,7 +63,7 @@ def test_the_figures_are_there(web, metrics, ledger):
 
 def test_a_ledger_that_is_away_hides_no_other_figure(web, metrics, ledger, tmp_path):
     metrics.registry.register(
-        StateCollector(ledger, free_bytes=lambda: 7, busy_seconds=lambda: 1.0, is_ready=lambda: True)
+        StateCollector(lambda: ledger, free_bytes=lambda: 7, busy_seconds=lambda: 1.0, is_ready=lambda: True)
     )
     ledger.close()
     for file in tmp_path.glob("ledger.db*"):

@@ -10,7 +10,8 @@ down_revision = "0001"
 def upgrade() -> None:
     """Make version 2 of version 1."""
     op.drop_index("scnas_jobs_ready", "scnas_jobs")
-    op.create_index("scnas_jobs_ready", "scnas_jobs", ["queue", "state", sa.text("priority DESC"), "attempt", "id"])
+    order = (sa.text("priority DESC"), sa.text("(attempt - given_back)"))
+    op.create_index("scnas_jobs_ready", "scnas_jobs", ["queue", "state", *order, "id"])
     op.create_table(
         "scnas_arrivals",
         sa.Column("key", sa.String(64), primary_key=True),
