@@ -21,6 +21,12 @@ from scnas_deploy.files import (
     write_text,
 )
 
+FAILURES = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+)
+"""Of a disk or share, and of a process with too much open."""
+
 
 def fill(path):
     with path.open("wb") as file:
@@ -168,7 +174,7 @@ def test_labels_that_do_not_fit_on_the_disk_leave_nothing(small_disk, suffix):
     assert open_files_in(small_disk) == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("number", FAILURES)
 def test_a_disk_that_fails_at_the_last_moment_leaves_the_old_file(tmp_path, monkeypatch, number):
     target = tmp_path / "result.txt"
     target.write_text("old")

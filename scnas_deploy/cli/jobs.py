@@ -106,22 +106,24 @@ def retry(
     context: typer.Context,
     job: Annotated[int | None, typer.Argument(metavar="[JOB]", help="Number of a job.")] = None,
     dead: Annotated[bool, typer.Option("--dead", help="All jobs that were given up.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="All jobs that have failed for good.")] = False,
     ledger: LedgerOption = None,
     settings: SettingsOption = None,
 ) -> None:
     """Have a failed, dead or cancelled job tried again, with all its attempts before it."""
     from scnas_deploy.errors import ConfigError
 
-    if dead is (job is not None):
+    states = [state for state, is_meant in ((JobState.DEAD, dead), (JobState.FAILED, failed)) if is_meant]
+    if bool(states) is (job is not None):
         raise ConfigError(
             "scnas jobs retry",
-            expected="the number of a job, or --dead",
-            found="both" if dead else "neither",
-            remedy="Name one of them",
+            expected="the number of a job, or --dead, --failed or both",
+            found="a number and an option" if states else "none of them",
+            remedy="Name one job, or what all of them are",
         )
     with _opened(context, ledger, settings) as opened:
         if job is None:
-            say(f"Jobs queued again: {_retry_dead(opened)}")
+            say(f"Jobs queued again: {_retry_all(opened, states)}")
             return
         _require(job, opened.retry(job), JobState.QUEUED, "one that has failed or was given up or cancelled")
     say(f"Job {job} is queued again.")
@@ -231,10 +233,10 @@ def _require(job: int, state: JobState | None, wanted: JobState, expected: str) 
         raise JobError(f"job {job}", expected=expected, found=f"it {state}", remedy="Leave it as it is")
 
 
-def _retry_dead(ledger: "Ledger") -> int:
-    """Queue all dead jobs again; return how many there were."""
+def _retry_all(ledger: "Ledger", states: list[JobState]) -> int:
+    """Queue all jobs in these states again; return how many there were."""
     number, before = 0, None
-    while dead := ledger.listed(states=[JobState.DEAD], limit=_PAGE, before=before):
-        number += sum(ledger.retry(job.id) is JobState.QUEUED for job in dead)
-        before = dead[-1].id
+    while jobs := ledger.listed(states=states, limit=_PAGE, before=before):
+        number += sum(ledger.retry(job.id) is JobState.QUEUED for job in jobs)
+        before = jobs[-1].id
     return number

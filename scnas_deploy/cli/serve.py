@@ -20,7 +20,7 @@ def serve(
         Path, typer.Argument(help="serve.toml: spool, doors, rules, destinations.", envvar="SCNAS_SERVE_SETTINGS")
     ],
     check: Annotated[
-        bool, typer.Option("--check", help="Check the settings and the models they name, and stop.")
+        bool, typer.Option("--check", help="Check the settings, the files and the models they name, and stop.")
     ] = False,
     json: options.JsonOption = False,
 ) -> None:
@@ -51,10 +51,12 @@ def serve(
 
 
 def _check(told: "ServeSettings", *, as_json: bool) -> None:
-    """Look at all that can be looked at without serving: the models that rules name, and whose they are."""
+    """Look at all that can be looked at without serving: files that settings name, models of rules, whose they are."""
     from scnas_deploy.inference.package import open_package
     from scnas_deploy.serve.parts import models_of, trust_of
 
+    _check_doors(told)
+    _check_others(told)
     folder, trust = models_of(told), trust_of(told)
     found = {}
     for name in dict.fromkeys(rule.model for rule in told.rules):
@@ -66,3 +68,29 @@ def _check(told: "ServeSettings", *, as_json: bool) -> None:
     for name, model in found.items():
         say(f"Model '{name}': {model['digest'][:12]}, {model['signed']}.")
     say(f"{len(told.rules)} rule(s), {len(told.destinations)} destination(s): these settings can be served.")
+
+
+def _check_doors(told: "ServeSettings") -> None:
+    """Read our certificates and the tokens of clients, as the server does when it starts."""
+    from scnas_deploy.serve.dicom.tls import server_context
+    from scnas_deploy.serve.rpc.identity import Identities
+
+    for door in (told.dicom, told.grpc):
+        if door is not None and door.tls is not None:
+            server_context(door.tls)
+    if told.grpc is not None:
+        Identities(told.grpc)
+
+
+def _check_others(told: "ServeSettings") -> None:
+    """Read what is shown to destinations and sources, as is done when they are first needed."""
+    from scnas_deploy.serve.dicom.dicomweb import DicomWeb
+    from scnas_deploy.serve.dicom.tls import client_context
+    from scnas_deploy.serve.settings import DicomDestination, FindSource
+
+    for side in (*told.destinations, *told.reconcile):
+        if not isinstance(side, DicomDestination | FindSource):
+            with DicomWeb(side):
+                pass
+        elif side.tls is not None:
+            client_context(side.tls)

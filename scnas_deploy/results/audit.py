@@ -1,15 +1,21 @@
 """The audit trail: who segmented what, when, with which model. UIDs only; nothing that names a patient."""
 
+import fcntl
 import getpass
 import json
 import os
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from scnas_deploy.files import check_writable, translating
 from scnas_deploy.inference.segmentation import Segmentation
 from scnas_deploy.results.algorithm import software
+
+_LOCK: Final = threading.Lock()
+"""One line at a time in this process: the lock on the file keeps other processes out, and no threads."""
 
 
 def check_audit(path: Path | None) -> None:
@@ -25,6 +31,8 @@ def check_audit(path: Path | None) -> None:
 def append_audit(path: Path, result: Segmentation, forms: Sequence[str], *, by: str = "") -> None:
     """Add a line of JSON to a file, and have it on the disk before going on.
 
+    The file is locked meanwhile: on a share, whole lines of several machines would overwrite one another.
+
     Args:
         path: The file.
         result: What was found.
@@ -35,7 +43,8 @@ def append_audit(path: Path, result: Segmentation, forms: Sequence[str], *, by: 
         OutputError: If it cannot be written.
     """
     line = json.dumps(_entry(result, forms, by)) + "\n"
-    with translating(path), path.open("a", encoding="utf-8") as file:
+    with _LOCK, translating(path), path.open("a", encoding="utf-8") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)  # until the file is closed
         file.write(line)
         file.flush()
         os.fsync(file.fileno())

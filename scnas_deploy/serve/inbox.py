@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from scnas_deploy.errors import SpoolFullError
@@ -83,6 +83,18 @@ class Inbox:
         """Return how many objects of a study have been received, 0 where none has."""
         key = study_key(study_uid, called_ae_title)
         return 0 if self._arrivals.find(key) is None else len(self._spool.objects(key))
+
+    def missing(self, study_uid: str, called_ae_title: str, sop_instance_uids: Collection[str]) -> set[str]:
+        """Return those of a study's objects that have not been received, all where the ledger knows no such study.
+
+        Raises:
+            LedgerError: If the ledger does not answer.
+        """
+        key = study_key(study_uid, called_ae_title)
+        if self._arrivals.find(key) is None:
+            return set(sop_instance_uids)
+        there = {name.partition(".")[0] for name in self._spool.objects(key)}
+        return {uid for uid in sop_instance_uids if self._spool.object_prefix(uid) not in there}
 
 
 def require_space(spool: Spool, min_free_bytes: int) -> None:

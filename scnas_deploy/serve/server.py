@@ -33,6 +33,7 @@ from scnas_deploy.serve.rulebook import RuleBook
 from scnas_deploy.serve.running import Running
 from scnas_deploy.serve.segmenting import EXPIRED, SegmentHandler, Workshop
 from scnas_deploy.serve.settings import DicomSettings, ServeSettings
+from scnas_deploy.serve.space import Space
 from scnas_deploy.serve.spool import Spool
 from scnas_deploy.serve.tracing import span
 from scnas_deploy.serve.web import WebServer
@@ -178,7 +179,7 @@ class Server:
         if settings.grpc:
             self._rpc = RpcServer(
                 settings.grpc,
-                settings.disk,
+                Space(self._spool, settings.disk.min_free_bytes),
                 self._spool,
                 ledger,
                 self._catalog,

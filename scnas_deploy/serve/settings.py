@@ -77,7 +77,8 @@ class DicomSettings(Frozen):
     quiet_s: PositiveFloat = 30.0
     """Seconds without a new object after which a study counts as complete."""
     max_associations: PositiveInt = 20
-    max_object_bytes: PositiveInt = 2_000_000_000
+    max_object_bytes: PositiveInt = 500_000_000
+    """Of one; twice as many may be in memory at a time, from all senders together."""
     ledger_patience_s: NonNegativeFloat = 20.0
     """Seconds that a sender waits for an absent ledger before it is told to try again."""
 

@@ -60,7 +60,7 @@ class Spool:
         """
         self.require_there()
         folder = self.incoming(study)
-        name = f"{sha256_of(sop_instance.encode())[:32]}.{sha256_of(content)[:32]}.dcm"
+        name = f"{self.object_prefix(sop_instance)}.{sha256_of(content)[:32]}.dcm"
         with translating(folder):
             folder.mkdir(exist_ok=True)  # and none above it, which would lie beside a share that has gone away
         with atomic_path(folder / name) as temporary:  # again even where it is there: it is the latest now
@@ -81,6 +81,11 @@ class Spool:
                 found="none of them",
                 remedy="Mount it again; the server goes on by itself then",
             )
+
+    @staticmethod
+    def object_prefix(sop_instance: str) -> str:
+        """Return what the names of all versions of an object begin with, up to the first dot."""
+        return sha256_of(sop_instance.encode())[:32]
 
     def objects(self, study: str) -> list[str]:
         """Return the names of a study's objects, sorted; of one that came in several versions, the latest alone."""

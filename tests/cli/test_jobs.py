@@ -128,9 +128,20 @@ def test_all_that_was_given_up_is_tried_again(ledger, url, monkeypatch):
     assert call("retry", "--dead", "--ledger", url) == "Jobs queued again: 0\n"
 
 
-@pytest.mark.parametrize("arguments", [["retry"], ["retry", "3", "--dead"]])
-def test_a_retry_names_a_job_or_all_dead_ones(ledger, url, arguments):
-    with pytest.raises(ConfigError, match="--dead"):
+@pytest.mark.parametrize(("options", "number"), [(["--failed"], 2), (["--failed", "--dead"], 3), (["--dead"], 1)])
+def test_all_that_has_failed_is_tried_again_where_that_is_asked_for(ledger, url, options, number):
+    """One job of the ledger is dead from the beginning."""
+    ledger.enqueue("many", [NewJob(key=str(n), kind="test", payload={}) for n in range(2)])
+    for _ in range(2):
+        ledger.fail(ledger.claim("w", queue="many", lease_s=9.0), "refused", retry_in_s=None)
+    assert call("retry", *options, "--ledger", url) == f"Jobs queued again: {number}\n"
+    assert len(ledger.listed(states=[JobState.FAILED])) == (0 if "--failed" in options else 2)
+    assert len(ledger.listed(states=[JobState.DEAD])) == (0 if "--dead" in options else 1)
+
+
+@pytest.mark.parametrize("arguments", [["retry"], ["retry", "3", "--dead"], ["retry", "3", "--failed"]])
+def test_a_retry_names_a_job_or_all_dead_or_failed_ones(ledger, url, arguments):
+    with pytest.raises(ConfigError, match="--dead, --failed or both"):
         call(*arguments, "--ledger", url)
 
 

@@ -124,7 +124,7 @@ OPTIONS = {
     "jobs": {"--ledger", "--settings", "--state", "--limit", "--json"},
     "jobs show": {"job", "--ledger", "--settings", "--json"},
     "jobs cancel": {"job", "--ledger", "--settings"},
-    "jobs retry": {"job", "--dead", "--ledger", "--settings"},
+    "jobs retry": {"job", "--dead", "--failed", "--ledger", "--settings"},
     "jobs counts": {"--ledger", "--settings", "--json"},
     "jobs arrivals": {"--ledger", "--settings", "--limit", "--uids", "--json"},
     "remote": {"--server", "--tls", "--ca", "--certificate", "--key", "--token-file"},

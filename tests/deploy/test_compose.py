@@ -13,6 +13,8 @@ import yaml
 from scnas_deploy.serve.settings import ServeSettings, read_settings
 from tests.deploy.tools import DEPLOY, ROOT, program
 
+GUIDE = (DEPLOY / "README.md").read_text()
+
 
 @pytest.fixture(scope="module")
 def compose() -> dict:
@@ -45,7 +47,7 @@ def test_every_image_is_pinned_and_by_its_short_name(compose):
 def test_all_that_is_named_is_defined(compose):
     for kind in ("volumes", "networks", "secrets"):
         named = {each.split(":")[0] for service in compose["services"].values() for each in service.get(kind, ())}
-        assert {each for each in named if not each.startswith(".")} == set(compose[kind])
+        assert {each for each in named if not each.startswith(".")} == set(compose.get(kind, {}))
 
 
 def test_mounted_files_are_there(compose):
@@ -53,7 +55,7 @@ def test_mounted_files_are_there(compose):
     assert mounted
     for each in mounted:
         source, _, mode = each.split(":")
-        assert (DEPLOY / source).exists()
+        assert (DEPLOY / source).exists() or f"mkdir deploy/{source.removeprefix('./')}" in GUIDE
         assert mode == "ro"
 
 
@@ -68,39 +70,46 @@ def test_the_server_may_do_nothing_it_needs_not(compose):
 
 
 def test_places_that_are_written_have_volumes(compose, settings):
-    targets = {Path(each.split(":")[1]) for each in compose["services"]["scnas"]["volumes"]}
-    assert settings.spool in targets
+    server = compose["services"]["scnas"]
+    writable = {Path(each.split(":")[1]) for each in server["volumes"] if not each.endswith(":ro")}
+    temporary = {Path(each.split(":")[0]) for each in server["tmpfs"]}
+    image = dict(re.findall(r"(SCNAS_CACHE|SCNAS_MODELS|HOME)=(\S+)", (ROOT / "Dockerfile").read_text()))
     assert settings.audit is not None
-    assert settings.audit.parent in targets
-    assert Path("/var/lib/scnas/models") in targets
     assert settings.models is None
+    kept = {settings.spool, settings.audit.parent, Path(image["SCNAS_MODELS"]), Path(image["SCNAS_CACHE"])}
+    assert writable == kept
+    assert temporary == {Path("/tmp"), Path(image["HOME"])}
 
 
-def test_secrets_of_the_settings_are_mounted(compose, settings):
+def test_tokens_are_in_a_folder_that_is_mounted(compose, settings):
+    places = [each.split(":") for each in compose["services"]["scnas"]["volumes"]]
+    folders = {Path(target): DEPLOY / source for source, target, *_ in places if source.startswith(".")}
     assert settings.grpc is not None
-    assert settings.grpc.tokens == Path("/run/secrets") / compose["services"]["scnas"]["secrets"][0]
+    assert folders[settings.grpc.tokens.parent] == DEPLOY / "secrets"
+    assert f"deploy/secrets/{settings.grpc.tokens.name}" in GUIDE
 
 
 def test_ports_are_those_of_the_settings(compose, settings):
     published = {int(each.split(":")[-1]) for each in compose["services"]["scnas"]["ports"]}
     assert settings.dicom is not None
     assert settings.grpc is not None
-    assert published == {settings.dicom.port, settings.grpc.port, settings.web.port}
+    assert published == {settings.grpc.port, settings.web.port}
     exposed = re.search(r"^EXPOSE (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert exposed is not None
-    assert set(map(int, exposed[1].split())) == published
+    assert set(map(int, exposed[1].split())) == published | {settings.dicom.port}
 
 
-def test_only_dicom_is_open_to_other_machines(compose):
-    for service in compose["services"].values():
-        for each in service.get("ports", ()):
-            assert each.startswith("127.0.0.1:") or each in ("11112:11112", "4242:4242")
+def test_only_the_pacs_is_open_to_other_machines(compose):
+    published = [each for service in compose["services"].values() for each in service.get("ports", ())]
+    assert [each for each in published if not each.startswith("127.0.0.1:")] == ["4242:4242"]
 
 
 def test_server_and_orthanc_know_each_other(compose, settings, orthanc):
-    network = compose["networks"]["pacs"]["ipam"]["config"][0]["subnet"]
+    (network,) = compose["networks"]["pacs"]["ipam"]["config"]
     (peer,) = settings.dicom.peers
-    assert peer.address == ip_network(network)
+    assert peer.address == ip_network(compose["services"]["orthanc"]["networks"]["pacs"]["ipv4_address"])
+    assert peer.address.subnet_of(ip_network(network["subnet"]))
+    assert not peer.address.overlaps(ip_network(network["ip_range"]))  # nobody else is given it
     assert peer.ae_title == orthanc["DicomAet"]
     assert orthanc["DicomModalities"]["scnas"] | {"Host": "scnas"} == {
         "AET": settings.dicom.ae_title,

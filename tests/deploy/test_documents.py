@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from prometheus_client import generate_latest
 from pydantic_core import PydanticUndefined
 
 from scnas_deploy.cli.main import app
+from scnas_deploy.errors import ConfigError
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.schema import sqlite_url
 from scnas_deploy.serve import settings as told
@@ -41,6 +43,7 @@ TABLES = {
     '`[[reconcile]]` of kind `"qido"`': told.QidoSource,
     '`[[reconcile]]` of kind `"find"`': told.FindSource,
 }
+IS_ANOTHER_SETTING = {("called_ae_title", "[dicom] ae_title"): told.DicomSettings().ae_title}
 HAVE_TABLES_OF_THEIR_OWN = {"dicom", "grpc", "web", "work", "disk", "trust", "rules", "destinations", "reconcile"}
 
 
@@ -81,9 +84,49 @@ def test_every_setting_is_described_with_its_default(chapter):
         default = fields[name].default
         if default is PydanticUndefined or default is None:
             assert shown == ("none" if default is None else "required")
+        elif (name, shown) in IS_ANOTHER_SETTING:
+            assert default == IS_ANOTHER_SETTING[name, shown]
         else:
             value = tomllib.loads(f"value = {shown}")["value"]
             assert value == (list(default) if isinstance(default, tuple) else default)
+
+
+_SOURCES = {
+    "qido": '[[reconcile]]\nkind = "qido"\nname = "a"\nurl = "https://pacs.example.org/dicom-web"\n',
+    "find": '[[reconcile]]\nkind = "find"\nname = "a"\nhost = "pacs"\nport = 104\nae_title = "PACS"\n',
+}
+_NODE = '[dicom]\nae_title = "OURS"\n'
+
+
+def read(folder: Path, text: str) -> told.ServeSettings:
+    path = folder / "serve.toml"
+    path.write_text(f'spool = "spool"\n{text}')
+    return read_settings(path)
+
+
+@pytest.mark.parametrize("kind", _SOURCES)
+def test_sources_have_studies_sent_to_our_own_title(kind, tmp_path):
+    assert read(tmp_path, _NODE + _SOURCES[kind]).reconcile[0].called_ae_title == "OURS"
+
+
+@pytest.mark.parametrize("kind", _SOURCES)
+def test_sources_are_asked_for_no_more_days_than_are_kept(kind, tmp_path):
+    read(tmp_path, f"{_NODE}{_SOURCES[kind]}days = 7\n")
+    with pytest.raises(ConfigError):
+        read(tmp_path, f"{_NODE}{_SOURCES[kind]}days = 8\n")
+
+
+def test_only_a_source_that_sends_needs_the_node(tmp_path):
+    read(tmp_path, _SOURCES["qido"])
+    with pytest.raises(ConfigError):
+        read(tmp_path, _SOURCES["find"])
+
+
+def test_every_alert_is_explained_and_there_is_none_else():
+    text = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+    alerts = [rule["alert"] for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    chapter = (ROOT / "docs" / "operations.md").read_text().split("\n## Alerts\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| (Scnas\w+) \|", chapter, re.MULTILINE) == alerts
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +135,7 @@ def metrics(tmp_path_factory) -> set[str]:
     figures = Metrics()
     nothing = {"free_bytes": lambda: 1, "busy_seconds": lambda: 1.0, "is_ready": lambda: True}
     with Ledger(sqlite_url(tmp_path_factory.mktemp("figures") / "ledger.db")) as ledger:
-        figures.registry.register(StateCollector(ledger, **nothing))
+        figures.registry.register(StateCollector(lambda: ledger, **nothing))
         text = generate_latest(figures.registry).decode()
     named = set(re.findall(r"^# TYPE (scnas_[a-z_]+)", text, re.MULTILINE))
     return {name for name in named if not name.endswith("_created")}

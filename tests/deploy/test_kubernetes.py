@@ -1,6 +1,9 @@
 """The manifests as kubectl renders them: valid, closed, and of one piece with the settings and the image."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import PurePosixPath
+from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import pytest
@@ -82,11 +85,50 @@ def test_ports_are_those_of_the_settings(manifests):
     assert {port["port"] for ports in opened for port in ports} == set(told.values())
 
 
+def opened(rules: list[dict], port: int) -> list[dict]:
+    """Whom the rules of a network policy open a port for, as they name them."""
+    ports = {"port": port, "protocol": "TCP"}
+    return [each for rule in rules if ports in rule["ports"] for each in (rule.get("to") or rule["from"])]
+
+
+def is_opened(rules: list[dict], port: int, address: IPv4Network | IPv6Network) -> bool:
+    blocks = [ip_network(each["ipBlock"]["cidr"]) for each in opened(rules, port) if "ipBlock" in each]
+    return any(address.version == block.version and address.subnet_of(block) for block in blocks)
+
+
+def test_whoever_may_send_reaches_the_server(manifests):
+    settings, ingress = manifests.settings, manifests.one("NetworkPolicy")["spec"]["ingress"]
+    assert settings.dicom.peers
+    for peer in settings.dicom.peers:
+        assert is_opened(ingress, settings.dicom.port, peer.address)
+
+
 def test_whoever_the_settings_name_can_be_reached(manifests):
-    settings = manifests.settings
-    allowed = {port["port"] for each in manifests.one("NetworkPolicy")["spec"]["egress"] for port in each["ports"]}
-    assert {each.port for each in (*settings.destinations, *settings.reconcile)} <= allowed
-    assert (5432 in allowed) == (settings.ledger is not None)
+    settings, egress = manifests.settings, manifests.one("NetworkPolicy")["spec"]["egress"]
+    addresses = {peer.ae_title: peer.address for peer in settings.dicom.peers}
+    for each in (*settings.destinations, *settings.reconcile):
+        assert is_opened(egress, each.port, addresses[each.ae_title])
+    databases = [each["namespaceSelector"]["matchLabels"] for each in opened(egress, 5432)]
+    if settings.ledger is None:
+        assert databases == []
+    else:
+        _, _, namespace = urlsplit(settings.ledger).hostname.partition(".")
+        assert databases == [{"kubernetes.io/metadata.name": namespace}]
+    (names,) = opened(egress, 53)
+    assert names["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
+
+
+def test_the_ledger_is_who_its_certificate_says(manifests):
+    if manifests.settings.ledger is not None:
+        asked = parse_qs(urlsplit(manifests.settings.ledger).query)
+        mounts = {each["mountPath"] for each in manifests.container["volumeMounts"]}
+        assert asked["sslmode"] == ["verify-full"]
+        assert str(PurePosixPath(asked["sslrootcert"][0]).parent) in mounts
+
+
+def test_servers_that_are_not_ready_can_be_asked_too(manifests):
+    services = [each["spec"] for each in manifests.all if each["kind"] == "Service"]
+    assert [each["publishNotReadyAddresses"] for each in services] == [True, True]
 
 
 def test_probes_ask_what_they_should(manifests):
@@ -157,6 +199,9 @@ def test_several_servers_only_with_a_shared_ledger_and_spool(manifests):
     assert modes == [["ReadWriteMany"] if shared else ["ReadWriteOnce"]] * 3
     assert ("HorizontalPodAutoscaler" in manifests.kinds()) == shared
     assert deployment["strategy"]["type"] == ("RollingUpdate" if shared else "Recreate")
+    if shared:  # where GPUs are taken, one more server would wait for ever
+        one_more = int("nvidia.com/gpu" not in manifests.container["resources"]["limits"])
+        assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": one_more, "maxUnavailable": 1 - one_more}
     assert deployment.get("replicas") == (None if shared else 1)
     passwords = [each["valueFrom"]["secretKeyRef"] for each in manifests.container["env"] if "valueFrom" in each]
     assert bool(passwords) == shared

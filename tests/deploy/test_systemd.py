@@ -11,11 +11,16 @@ UNIT = DEPLOY / "systemd" / "scnas.service"
 
 
 @pytest.fixture(scope="module")
-def service() -> configparser.SectionProxy:
+def unit() -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=True)
     parser.optionxform = str
     parser.read(UNIT)
-    return parser["Service"]
+    return parser
+
+
+@pytest.fixture(scope="module")
+def service(unit) -> configparser.SectionProxy:
+    return unit["Service"]
 
 
 def test_systemd_reads_it(tmp_path):
@@ -35,6 +40,14 @@ def test_it_writes_where_the_documents_say(service):
     assert "SCNAS_MODELS=/var/lib/scnas/models" in service["Environment"]
     assert "/etc/scnas/serve.toml" in service["ExecStart"]
     assert "/etc/scnas/serve.toml" in (ROOT / "docs" / "serving.md").read_text()
+
+
+def test_it_waits_for_the_disk_of_its_spool(unit):
+    assert unit["Unit"]["RequiresMountsFor"].removeprefix("/var/lib/") in unit["Service"]["StateDirectory"].split()
+
+
+def test_a_check_that_fails_does_not_keep_it_from_starting(service):
+    assert service["ExecStartPre"] == "-" + service["ExecStart"].replace("serve ", "serve --check ")
 
 
 def test_there_is_time_to_finish(service):

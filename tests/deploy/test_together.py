@@ -39,7 +39,7 @@ def server(tmp_path: Path, orthanc: Orthanc, node_port: int) -> Iterator[ServerP
     for deployed, here in (
         ('"/var/lib/scnas/', f'"{tmp_path}/'),
         ('"/run/secrets/tokens"', f'"{tokens}"'),
-        ("172.30.77.0/24", "127.0.0.1"),
+        ("172.30.77.10/32", "127.0.0.1"),
         ('host = "orthanc"\nport = 4242', f'host = "127.0.0.1"\nport = {orthanc.dicom_port}'),
         ("[dicom]\n", f'[dicom]\nhost = "127.0.0.1"\nport = {node_port}\nquiet_s = 0.5\n'),
         ("[grpc]\n", '[web]\nhost = "127.0.0.1"\nport = {web}\n[grpc]\nhost = "127.0.0.1"\nport = {grpc}\n'),

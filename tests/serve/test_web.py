@@ -1,14 +1,21 @@
 """Health and metrics over HTTP."""
 
 import json
+import socket
+import threading
+import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 
+from scnas_deploy.serve import web as module
 from scnas_deploy.serve.metrics import StateCollector
 from scnas_deploy.serve.settings import WebSettings
-from scnas_deploy.serve.web import WebServer
+from scnas_deploy.serve.web import MAX_CONNECTIONS, WebServer
+
+READYZ = b"GET /readyz HTTP/1.1\r\n\r\n"
 
 
 @pytest.fixture
@@ -78,3 +85,84 @@ def test_a_ledger_that_is_away_hides_no_other_figure(web, metrics, ledger, tmp_p
 def test_nothing_else_is_there(web):
     assert get(f"{web}/../etc/passwd")[0] == 404
     assert get(f"{web}/")[0] == 404
+
+
+def connected(web, sent=b"GET /livez HTTP/1.1\r\n"):
+    connection = socket.create_connection(("127.0.0.1", int(web.rpartition(":")[2])), timeout=10)
+    connection.sendall(sent)
+    return connection
+
+
+def is_closed(connection):
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def answering():
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+def test_half_requests_take_so_many_threads_and_keep_nobody_out(web):
+    with ExitStack() as stack:
+        for _ in range(5 * MAX_CONNECTIONS):
+            stack.enter_context(connected(web))
+        assert get(f"{web}/livez")[0] == 200
+        assert answering() <= MAX_CONNECTIONS
+    wait_until(lambda: answering() == 0)
+    assert get(f"{web}/livez")[0] == 200
+
+
+def test_a_connection_that_sends_a_little_at_a_time_is_ended(web, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_S", 0.3)
+    with connected(web) as connection:
+
+        def is_ended():
+            try:
+                connection.sendall(b"X-Header: of no end\r\n")
+            except OSError:
+                return True
+            return False
+
+        wait_until(is_ended)
+
+
+def test_requests_that_cannot_be_answered_take_no_more_threads_than_others(metrics):
+    going = threading.Event()
+
+    def health():
+        going.wait(30)
+        return {}
+
+    server = WebServer(WebSettings(host="127.0.0.1", port=0), metrics.registry, health)
+    server.start()
+    web = f"http://127.0.0.1:{server.port}"
+    with ExitStack() as stack:
+        asking = [stack.enter_context(connected(web, READYZ)) for _ in range(MAX_CONNECTIONS + 3)]
+        assert all(is_closed(each) for each in asking[-3:])
+        assert answering() == MAX_CONNECTIONS
+        going.set()
+    server.stop()
+
+
+def test_a_page_that_fails_says_no_values_and_the_others_are_there(metrics, caplog, capfd):
+    def health():
+        raise ValueError("DOE^JANE")
+
+    server = WebServer(WebSettings(host="127.0.0.1", port=0), metrics.registry, health)
+    server.start()
+    web = f"http://127.0.0.1:{server.port}"
+    with connected(web, READYZ) as connection:
+        assert is_closed(connection)
+    assert get(f"{web}/livez")[0] == 200
+    server.stop()
+    assert caplog.messages == ["a page failed"]
+    assert "DOE" not in caplog.text + repr([vars(record) for record in caplog.records]) + "".join(capfd.readouterr())
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from scnas_deploy.errors import FormatError
 from scnas_deploy.serve.dicom.associations import associated, unreachable
 from scnas_deploy.serve.dicom.library import pynetdicom
-from scnas_deploy.serve.dicom.outcomes import Outcome, Tally, outcome_of
+from scnas_deploy.serve.dicom.outcomes import Outcome, Receipts, Tally, outcome_of
 from scnas_deploy.serve.settings import DicomDestination
 from scnas_deploy.serve.work import DeliveryAnswer, ResultFile
 
@@ -28,17 +28,21 @@ class CStoreSender:
     def __init__(self, destination: DicomDestination, our_ae_title: str) -> None:
         self._destination, self._our_ae_title = destination, our_ae_title
 
-    def send(self, files: Sequence[tuple[ResultFile, Path]], check: Callable[[], None]) -> DeliveryAnswer:
+    def send(
+        self, files: Sequence[tuple[ResultFile, Path]], check: Callable[[], None], receipts: Receipts | None = None
+    ) -> DeliveryAnswer:
         """Send files over one association; see :class:`~scnas_deploy.serve.dicom.destinations.Sender`."""
         offered = [(file, path, _syntax(path)) for file, path in files]
         build, kinds = pynetdicom().build_context, {(file.sop_class, syntax) for file, _, syntax in offered}
         wanted = sorted({(kind, each) for kind, syntax in kinds for each in _proposed(syntax)})
         contexts = [build(kind, syntax) for kind, syntax in wanted]
-        name, tally = self._destination.name, Tally(self._destination.name)
+        name, tally = self._destination.name, Tally(self._destination.name, receipts)
         with associated(self._destination, self._our_ae_title, contexts, answer_s=_ANSWER_S) as association:
             accepted = {(str(each.abstract_syntax), each.transfer_syntax[0]) for each in association.accepted_contexts}
             for file, path, syntax in offered:
                 check()
+                if tally.is_taken(file):
+                    continue
                 if (file.sop_class, syntax) in accepted:
                     tally.add(file, *_sent(association, path, name))
                 elif (file.sop_class, _IMPLICIT) in accepted:

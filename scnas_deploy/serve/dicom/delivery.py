@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from scnas_deploy.errors import FormatError, RefusedError
-from scnas_deploy.files import reading, sha256_of_file
+from scnas_deploy.files import reading, sha256_of, sha256_of_file
 from scnas_deploy.jobs.worker import Attempt
 from scnas_deploy.serve.dicom.destinations import open_destination
+from scnas_deploy.serve.dicom.outcomes import Receipts
 from scnas_deploy.serve.settings import Destination, DicomSettings, ServeSettings
 from scnas_deploy.serve.spool import Spool
 from scnas_deploy.serve.work import DeliveryAnswer, DeliveryWork, ResultFile
@@ -30,7 +31,7 @@ class DeliveryHandler:
         """Deliver a result.
 
         Raises:
-            UnreachableError: If the destination does not answer, or asks to come again later.
+            UnreachableError: If the destination does not answer, lets us not in, or asks to come again later.
             RefusedError: If it will never take the result, or there is no such destination any more.
             FormatError: If the result is not what it was when it was proven.
         """
@@ -42,7 +43,8 @@ class DeliveryHandler:
             _require_unchanged(file, path)
         if not files:
             return DeliveryAnswer(accepted=()).model_dump(mode="json")
-        answer = open_destination(destination, self._our_ae_title).send(files, attempt.check)
+        sender = open_destination(destination, self._our_ae_title)
+        answer = sender.send(files, attempt.check, _receipts(attempt, destination))
         return answer.model_dump(mode="json")
 
     def _destination(self, name: str) -> Destination:
@@ -59,6 +61,14 @@ class DeliveryHandler:
         """The DICOM files of the kinds that the destination is to have."""
         wanted = [file for file in work.files if file.sop_class and file.format in destination.formats]
         return [(file, self._spool.path(f"{work.folder}/{file.name}")) for file in wanted]
+
+
+def _receipts(attempt: Attempt, destination: Destination) -> Receipts:
+    """Of the attempts before, and kept for those to come, as long as the settings of the destination stay the same."""
+    settings = sha256_of(destination.model_dump_json().encode())
+    before = attempt.job.result or {}
+    names = before.get("accepted", ()) if before.get("settings") == settings else ()
+    return Receipts(names, lambda accepted: attempt.record({"settings": settings, "accepted": accepted}))
 
 
 def _require_unchanged(file: ResultFile, path: Path) -> None:

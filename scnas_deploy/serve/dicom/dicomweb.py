@@ -20,7 +20,7 @@ from scnas_deploy.serve.settings import ClientTls, QidoSource, StowDestination
 
 JSON: Final = "application/dicom+json"
 
-_TIMEOUT_S: Final = (10.0, 60.0)
+_TIMEOUT_S: Final = (10.0, 600.0)
 """To connect, and between two pieces of an answer."""
 _WHOLE_S: Final = 600.0
 _PIECE: Final = 256 << 10

@@ -1,8 +1,10 @@
 """An archive asked by C-FIND, that sends its objects to our node by C-MOVE (PS3.4, annex C)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
+from itertools import groupby, islice
 from typing import Any, Final
 
 from scnas_deploy.data.dicom.library import pydicom
@@ -19,6 +21,8 @@ _SUCCESS, _SOME_FAILED = 0x0000, 0xB000
 _ANSWER_S: Final = 600.0
 """Some say nothing until all of a series has been sent."""
 _MAX_FOUND: Final = 100_000
+_MAX_LISTED: Final = 256
+"""Objects that are asked for together: a list of UIDs has at most 64 KiB."""
 
 
 @contextmanager
@@ -62,19 +66,44 @@ class _FindArchive:
             for found in self._found("IMAGE", keys | {"SOPInstanceUID": "", "SOPClassUID": ""})
         ]
 
-    def fetch(self, study_uid: str, wanted: Iterable[ArchivedObject], take: Take) -> int:  # noqa: ARG002
-        """Have the series of the objects sent to our node; return how many objects were."""
-        self._require(_MOVE)
-        completed, asked = 0, set[str]()
-        for each in wanted:
-            if each.series_uid in asked:
-                continue
-            asked.add(each.series_uid)
-            keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": each.series_uid}
-            answers = self._association.send_c_move(_query("SERIES", keys), self._source.called_ae_title, _MOVE)
-            for status, _ in self._answers(answers):
-                completed += status.get("NumberOfCompletedSuboperations", 0) if status.Status not in _PENDING else 0
+    def fetch(
+        self,
+        study_uid: str,
+        wanted: Iterable[ArchivedObject],
+        whole: Collection[str],
+        take: Take,  # noqa: ARG002
+    ) -> int:
+        """Have the objects sent to our node; return how many were."""
+        completed = 0
+        for series_uid, objects in groupby(wanted, key=lambda each: each.series_uid):
+            keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
+            if series_uid in whole:
+                completed += self._move("SERIES", keys).completed
+            else:
+                completed += self._move_listed(keys, objects)
         return completed
+
+    def _move_listed(self, keys: Mapping[str, str], objects: Iterator[ArchivedObject]) -> int:
+        """Have some objects of a series sent, all of it where the archive takes no lists; return how many were."""
+        completed = 0
+        while uids := [each.uid for each in islice(objects, _MAX_LISTED)]:
+            try:
+                moved = self._move("IMAGE", {**keys, "SOPInstanceUID": uids})
+            except (RefusedError, UnreachableError):  # statuses say too little to tell which list or way it was
+                moved = _Moved(0, 0)
+            completed += moved.completed
+            if moved.tried < len(uids):
+                return completed + self._move("SERIES", keys).completed
+        return completed
+
+    def _move(self, level: str, keys: Mapping[str, str | list[str]]) -> "_Moved":
+        self._require(_MOVE)
+        answers = self._association.send_c_move(_query(level, keys), self._source.called_ae_title, _MOVE)
+        moved = _Moved(0, 0)
+        for status, _ in self._answers(answers):
+            counts = [status.get(f"NumberOf{how}Suboperations") or 0 for how in ("Completed", "Warning", "Failed")]
+            moved = max(moved, _Moved(sum(counts[:2]), sum(counts)))  # not all archives tell it to the end
+        return moved
 
     def _found(self, level: str, keys: dict[str, str]) -> Iterator[Any]:
         self._require(_FIND)
@@ -113,7 +142,15 @@ class _FindArchive:
         )
 
 
-def _query(level: str, keys: dict[str, str]) -> Any:
+@dataclass(frozen=True, order=True, slots=True)
+class _Moved:
+    """How many objects an archive says that it has sent, and tried to send."""
+
+    completed: int
+    tried: int
+
+
+def _query(level: str, keys: Mapping[str, str | list[str]]) -> Any:
     dataset = pydicom().Dataset()
     dataset.QueryRetrieveLevel = level
     for keyword, value in keys.items():

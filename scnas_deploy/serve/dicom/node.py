@@ -8,11 +8,12 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
-from scnas_deploy.errors import ConfigError, FormatError, LedgerError, OutputError
+from scnas_deploy.errors import ConfigError, FormatError, LedgerError
+from scnas_deploy.serve.dicom.buffers import BoundedBuffer
 from scnas_deploy.serve.dicom.library import pynetdicom
 from scnas_deploy.serve.dicom.objects import IMAGE_CLASSES, TRANSFER_SYNTAXES, identify
 from scnas_deploy.serve.dicom.tls import server_context
-from scnas_deploy.serve.dicom.upper_layer import MAX_PDU_BYTES, NETWORK_S, BoundedBuffer, Listener
+from scnas_deploy.serve.dicom.upper_layer import MAX_PDU_BYTES, NETWORK_S, Listener
 from scnas_deploy.serve.inbox import Arrival, Inbox
 from scnas_deploy.serve.logs import event, in_words, logger
 from scnas_deploy.serve.settings import DicomSettings
@@ -161,8 +162,12 @@ class DicomNode:
             status, why = self._store(stored)
         except FormatError as error:
             status, why = MALFORMED, error.redacted
-        except (OutputError, LedgerError) as error:
-            status, why = OUT_OF_RESOURCES, error.redacted
+        except (
+            OSError,
+            MemoryError,
+            LedgerError,
+        ) as error:  # our disk, share, memory or ledger: not the object's fault
+            status, why = OUT_OF_RESOURCES, in_words(error)
         except Exception as error:  # noqa: BLE001  # the sender is to keep its object, whatever it is
             status, why = FAILED, in_words(error)
         if status != SUCCESS:
@@ -173,8 +178,8 @@ class DicomNode:
         request, buffer = stored.request, stored.request.DataSet
         if not isinstance(buffer, BoundedBuffer):
             return MALFORMED, "it has no data set"
-        if buffer.overflowed:
-            return OUT_OF_RESOURCES, "it is larger than max_object_bytes"
+        if buffer.overflow:
+            return OUT_OF_RESOURCES, buffer.overflow
         buffer.seek(0)
         identity = identify(buffer, str(stored.context.transfer_syntax))
         stated = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
@@ -183,7 +188,7 @@ class DicomNode:
             return MISMATCH, "it is another object than was announced"
         association = stored.assoc.requestor.primitive
         arrival = Arrival(
-            content=_as_file(stored),
+            content=_as_file(stored, buffer),
             study_uid=identity.study_uid,
             sop_instance_uid=identity.sop_instance_uid,
             called_ae_title=association.called_ae_title,
@@ -199,9 +204,10 @@ def _contexts() -> list[Any]:
     return [build(_VERIFICATION, list(TRANSFER_SYNTAXES[:2])), *images]
 
 
-def _as_file(stored: Any) -> bytes:
+def _as_file(stored: Any, buffer: BoundedBuffer) -> bytes:
     """The object as a DICOM file, its data set as it came; what came is let go of, since it may be large."""
     content: bytes = stored.encoded_dataset()
+    buffer.empty()
     stored.request.DataSet = io.BytesIO()
     return content
 

@@ -1,5 +1,6 @@
 """What a receiver says of the objects it was sent, and what follows from it."""
 
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Final
 
@@ -39,38 +40,64 @@ def outcome_of_failure(reason: int) -> Outcome:
     return Outcome.OTHER_KIND if reason == _SOP_CLASS_NOT_SUPPORTED else outcome_of(reason)
 
 
+class Receipts:
+    """What a destination has taken of a result, at this attempt and those before it.
+
+    Args:
+        names: Of the files that it took before.
+        keep: Told all names each time it has taken another.
+    """
+
+    def __init__(self, names: Iterable[str] = (), keep: Callable[[tuple[str, ...]], None] = lambda _: None) -> None:
+        self.names, self._keep = tuple(names), keep
+
+    def add(self, name: str) -> None:
+        """Note that it has taken a file."""
+        self.names += (name,)
+        self._keep(self.names)
+
+
 class Tally:
     """The outcomes of a delivery.
 
     Args:
         name: Of the destination.
+        receipts: Of what it has taken; None where this is the first attempt and nobody wants to know.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._accepted: list[str] = []
+    def __init__(self, name: str, receipts: Receipts | None) -> None:
+        self._name, self._receipts = name, receipts or Receipts()
         self._other_kind: list[str] = []
         self._refused: list[str] = []
+        self._later: list[str] = []
+
+    def is_taken(self, file: ResultFile) -> bool:
+        """Whether the destination has the file."""
+        return file.name in self._receipts.names
 
     def add(self, file: ResultFile, outcome: Outcome, said: str) -> None:
-        """Note what has become of a file.
-
-        Raises:
-            UnreachableError: If all of it is to be sent again later.
-        """
-        if outcome is Outcome.LATER:
-            raise UnreachableError(
-                self._name, expected="that it takes an object", found=said, remedy="It is sent again later"
-            )
-        kinds = {Outcome.ACCEPTED: self._accepted, Outcome.OTHER_KIND: self._other_kind, Outcome.NEVER: self._refused}
-        kinds[outcome].append(said if outcome is Outcome.NEVER else file.name)
+        """Note what has become of a file."""
+        if outcome is Outcome.ACCEPTED:
+            self._receipts.add(file.name)
+        elif outcome is Outcome.OTHER_KIND:
+            self._other_kind.append(file.name)
+        else:
+            (self._later if outcome is Outcome.LATER else self._refused).append(said)
 
     def answer(self) -> DeliveryAnswer:
         """Return what was delivered.
 
         Raises:
+            UnreachableError: If some of it is to be sent again later.
             RefusedError: If it refuses some of it for good, or takes nothing of these kinds.
         """
+        if self._later:
+            raise UnreachableError(
+                self._name,
+                expected="that it takes all objects",
+                found=f"{self._later[0]} for {len(self._later)} of them",
+                remedy="They are sent again later",
+            )
         if self._refused:
             raise RefusedError(
                 self._name,
@@ -78,11 +105,11 @@ class Tally:
                 found=f"{self._refused[0]} for {len(self._refused)} of them",
                 remedy="Look there for its reason, then try again",
             )
-        if self._other_kind and not self._accepted:
+        if self._other_kind and not self._receipts.names:
             raise RefusedError(
                 self._name,
                 expected="a side that takes what is sent to it",
                 found="that it takes nothing of it",
                 remedy="Choose other formats for it, or have these enabled there",
             )
-        return DeliveryAnswer(accepted=tuple(self._accepted), not_negotiated=tuple(self._other_kind))
+        return DeliveryAnswer(accepted=self._receipts.names, not_negotiated=tuple(self._other_kind))

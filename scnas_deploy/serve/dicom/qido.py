@@ -1,12 +1,12 @@
 """An archive asked by QIDO-RS (PS3.18, 10.6), that gives its objects by WADO-RS (10.4)."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any, Final
 
-from scnas_deploy.errors import FormatError, RefusedError
+from scnas_deploy.errors import FormatError, RefusedError, UnreachableError
 from scnas_deploy.serve.dicom.dicomweb import DicomWeb, only_part, values
 from scnas_deploy.serve.dicom.reconcile import Archive, ArchivedObject, ArchivedSeries, Take
 from scnas_deploy.serve.logs import event, logger
@@ -20,6 +20,8 @@ _PAGE: Final = 500
 _MAX_FOUND: Final = 100_000
 _ANY_SYNTAX: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _ENVELOPE_BYTES: Final = 64 << 10
+_MOST_UNANSWERED: Final = 3
+"""Objects in a row, after which the archive counts as away."""
 
 
 @contextmanager
@@ -62,21 +64,36 @@ class _QidoArchive:
             for found in self._all(path, _SOP_INSTANCE)
         ]
 
-    def fetch(self, study_uid: str, wanted: Iterable[ArchivedObject], take: Take) -> int:
-        """Fetch objects one by one; return how many were taken."""
-        fetched = 0
+    def fetch(
+        self,
+        study_uid: str,
+        wanted: Iterable[ArchivedObject],
+        whole: Collection[str],  # noqa: ARG002
+        take: Take,
+    ) -> int:
+        """Fetch objects one by one; return how many were taken. One that is not given does not stop the others.
+
+        Raises:
+            UnreachableError: If several in a row are not answered.
+        """
+        fetched = unanswered = 0
         for each in wanted:
-            path = f"/studies/{study_uid}/series/{each.series_uid}/instances/{each.uid}"
-            with self._web.asked("GET", path, headers={"Accept": _ANY_SYNTAX}) as response:
-                self._web.require(response)
-                content = self._web.content(response, self._max_object_bytes + _ENVELOPE_BYTES)
-                kind = response.headers.get("Content-Type", "")
             try:
-                take(each, only_part(content, kind))
-                fetched += 1
-            except FormatError as error:
+                take(each, self._object(study_uid, each))
+                fetched, unanswered = fetched + 1, 0
+            except (FormatError, RefusedError, UnreachableError) as error:
+                unanswered = unanswered + 1 if isinstance(error, UnreachableError) else 0
+                if unanswered == _MOST_UNANSWERED:
+                    raise
                 event(_LOG, logging.WARNING, "an object was not taken", source=self._web.name, error=error.redacted)
         return fetched
+
+    def _object(self, study_uid: str, wanted: ArchivedObject) -> bytes:
+        path = f"/studies/{study_uid}/series/{wanted.series_uid}/instances/{wanted.uid}"
+        with self._web.asked("GET", path, headers={"Accept": _ANY_SYNTAX}) as response:
+            self._web.require(response)
+            content = self._web.content(response, self._max_object_bytes + _ENVELOPE_BYTES)
+            return only_part(content, response.headers.get("Content-Type", ""))
 
     def _all(self, path: str, tag: str, **parameters: str) -> Iterator[dict[str, Any]]:
         """Yield what is found, page by page; a service may give fewer at a time than asked for."""

@@ -6,14 +6,15 @@ Asked for are identifiers, dates, modalities, kinds and counts; what else an arc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from itertools import takewhile
 from typing import Final, Protocol
 
-from scnas_deploy.errors import FormatError, RefusedError
+from scnas_deploy.errors import FormatError, RefusedError, UnreachableError
 from scnas_deploy.serve.dicom.objects import IMAGE_CLASSES, identify_file, is_uid
 from scnas_deploy.serve.inbox import Arrival, Inbox
 from scnas_deploy.serve.logs import event, logger
@@ -21,6 +22,8 @@ from scnas_deploy.serve.settings import QidoSource, ReconcileSource
 
 _LOG: Final = logger("serve.reconcile")
 _LONGEST_WAIT_S: Final = 6 * 3600.0
+_PROOF_S: Final = 6 * 3600.0
+"""For so long an unchanged study that was found complete is not listed again."""
 _MAX_OBJECT_BYTES: Final = 2_000_000_000
 
 
@@ -60,8 +63,11 @@ class Archive(Protocol):
     def objects(self, study_uid: str, series_uid: str) -> list[ArchivedObject]:
         """Return a series' objects."""
 
-    def fetch(self, study_uid: str, wanted: Iterable[ArchivedObject], take: Take) -> int:
-        """Have objects brought here, to ``take`` or to our node, as they come; return how many have been."""
+    def fetch(self, study_uid: str, wanted: Iterable[ArchivedObject], whole: Collection[str], take: Take) -> int:
+        """Have objects brought here, to ``take`` or to our node, as they come; return how many have been.
+
+        Those of a series come one after another. ``whole`` are the UIDs of the series of which all objects are wanted.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,10 @@ class Reconciled:
 class Reconciler:
     """Looks into one archive, and has brought here what is missing.
 
-    A study of which something stays missing, as an object that nobody can read, is asked for again after waits that
-    grow to some hours.
+    Objects are compared by their UIDs: of equal numbers here and there nothing follows, as where a series was replaced,
+    or where what came was of another modality. A study that was found complete is listed again when its series or
+    numbers change, and after some hours. One of which something stays missing, as an object that nobody can read, is
+    asked for again after waits that grow to some hours.
 
     Args:
         source: See there.
@@ -102,32 +110,45 @@ class Reconciler:
         self._source, self._inbox, self._our_ae_title = source, inbox, our_ae_title
         self._max_object_bytes, self._stop = max_object_bytes, stop or threading.Event()
         self._asked: dict[str, _Asked] = {}
+        self._complete: dict[str, _Complete] = {}
 
     def run_once(self) -> Reconciled:
         """Look once.
 
         Raises:
-            UnreachableError: If the archive does not answer.
+            UnreachableError: If the archive does not answer, or to no question about any study.
             RefusedError: If it will not.
             SpoolFullError: If there is no room for what is missing.
             OutputError: If it cannot be written.
             LedgerError: If the ledger does not answer.
         """
         since = date.today() - timedelta(days=self._source.days - 1)
-        missing = fetched = 0
         with self._opened() as archive:
             studies = dict.fromkeys(filter(is_uid, archive.studies(self._source.modalities, since)))
             self._asked = {uid: asked for uid, asked in self._asked.items() if uid in studies}
-            for uid in studies:
-                if self._stop.is_set():
-                    break
-                wanted = self._missing(archive, uid)
-                missing += bool(wanted)
-                if wanted and self._is_due(uid, len(wanted)):
-                    fetched += self._fetch(archive, uid, wanted)
+            self._complete = {uid: complete for uid, complete in self._complete.items() if uid in studies}
+            missing, fetched = self._look_at(archive, list(studies))
         if fetched:
             event(_LOG, logging.INFO, "fetched what was missing", source=self._source.name, objects=fetched)
         return Reconciled(found=len(studies), missing=missing, fetched=fetched)
+
+    def _look_at(self, archive: Archive, studies: Sequence[str]) -> tuple[int, int]:
+        """Look at each study, and fetch what is due; one that is not given stops no other."""
+        missing = fetched = 0
+        failures: list[RefusedError | UnreachableError] = []
+        for uid in takewhile(lambda _: not self._stop.is_set(), studies):
+            try:
+                wanted = self._missing(archive, uid)
+                missing += bool(wanted.objects)
+                if wanted.objects and self._is_due(uid, len(wanted.objects)):
+                    fetched += self._fetch(archive, uid, wanted)
+            except (RefusedError, UnreachableError) as error:
+                failures.append(error)
+        if failures and all(isinstance(each, UnreachableError) for each in failures) and len(failures) == len(studies):
+            raise failures[-1]
+        for each in failures:
+            event(_LOG, logging.WARNING, "a study that is not given", source=self._source.name, error=each.redacted)
+        return missing, fetched
 
     def _opened(self) -> AbstractContextManager[Archive]:
         if isinstance(self._source, QidoSource):
@@ -138,16 +159,22 @@ class Reconciler:
 
         return find_archive(self._source, self._our_ae_title)
 
-    def _missing(self, archive: Archive, study_uid: str) -> list[ArchivedObject]:
-        """A study's images, where we have fewer of them than the archive; none where we have all."""
-        known = self._inbox.known(study_uid, self._source.called_ae_title)
-        series = [each for each in archive.series(study_uid) if each.modality in self._source.modalities]
-        counts = [each.num_objects for each in series]
-        if sum(count for count in counts if count is not None) <= known and None not in counts:
-            return []
+    def _missing(self, archive: Archive, study_uid: str) -> "_Missing":
+        """A study's images that the archive has and we have not."""
+        called = self._source.called_ae_title
+        known = self._inbox.known(study_uid, called)
+        series = frozenset(each for each in archive.series(study_uid) if each.modality in self._source.modalities)
+        complete = self._complete.get(study_uid)
+        if complete is not None and complete.is_still(series, known):
+            return _Missing((), frozenset())
         listed = [each for one in series if is_uid(one.uid) for each in archive.objects(study_uid, one.uid)]
-        images = [each for each in listed if is_uid(each.uid) and each.sop_class in ("", *IMAGE_CLASSES)]
-        return images if len(images) > known else []
+        images = {each.uid for each in listed if is_uid(each.uid) and each.sop_class in ("", *IMAGE_CLASSES)}
+        missing = self._inbox.missing(study_uid, called, images)
+        if not missing:
+            self._complete[study_uid] = _Complete(series, known, time.monotonic() + _PROOF_S)
+        partly = {each.series_uid for each in listed if each.uid not in missing}
+        wanted = tuple(each for each in listed if each.uid in missing)
+        return _Missing(wanted, frozenset(each.series_uid for each in wanted) - partly)
 
     def _is_due(self, study_uid: str, num_wanted: int) -> bool:
         asked = self._asked.get(study_uid)
@@ -160,14 +187,14 @@ class Reconciler:
         wait_s = min(self._source.every_s * 2 ** min(times, 30), _LONGEST_WAIT_S)
         self._asked[study_uid] = _Asked(num_wanted, times, time.monotonic() + wait_s)
 
-    def _fetch(self, archive: Archive, study_uid: str, wanted: list[ArchivedObject]) -> int:
-        going_on = takewhile(lambda _: not self._stop.is_set(), wanted)
+    def _fetch(self, archive: Archive, study_uid: str, wanted: "_Missing") -> int:
+        going_on = takewhile(lambda _: not self._stop.is_set(), wanted.objects)
         try:
-            fetched = archive.fetch(study_uid, going_on, lambda each, content: self._take(study_uid, each, content))
-        except RefusedError as error:
-            event(_LOG, logging.WARNING, "a study that is not given", source=self._source.name, error=error.redacted)
-            fetched = 0
-        self._note(study_uid, len(wanted))
+            fetched = archive.fetch(study_uid, going_on, wanted.whole, partial(self._take, study_uid))
+        except (RefusedError, UnreachableError):
+            self._note(study_uid, len(wanted.objects))
+            raise
+        self._note(study_uid, len(wanted.objects))
         return fetched
 
     def _take(self, study_uid: str, wanted: ArchivedObject, content: bytes) -> None:
@@ -185,6 +212,31 @@ class Reconciler:
             calling_ae_title=self._source.name,
         )
         self._inbox.receive(arrival)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """What of a study we have not."""
+
+    objects: tuple[ArchivedObject, ...]
+    """Those of a series one after another."""
+    whole: frozenset[str]
+    """UIDs of the series of which that is all there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Complete:
+    """A study of which, object by object, nothing was missing."""
+
+    series: frozenset[ArchivedSeries]
+    num_known: int
+    until: float
+    """Of :func:`time.monotonic`, when it is looked at object by object again in any case."""
+
+    def is_still(self, series: frozenset[ArchivedSeries], num_known: int) -> bool:
+        """Whether nothing suggests that it has changed, there or here."""
+        is_told = all(each.num_objects is not None for each in series)
+        return is_told and (self.series, self.num_known) == (series, num_known) and time.monotonic() < self.until
 
 
 @dataclass(frozen=True, slots=True)

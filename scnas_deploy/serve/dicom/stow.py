@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from scnas_deploy.errors import UnreachableError
 from scnas_deploy.serve.dicom.dicomweb import JSON, DicomWeb, parsed, values
-from scnas_deploy.serve.dicom.outcomes import Outcome, Tally, outcome_of_failure
+from scnas_deploy.serve.dicom.outcomes import Outcome, Receipts, Tally, outcome_of_failure
 from scnas_deploy.serve.settings import StowDestination
 from scnas_deploy.serve.work import DeliveryAnswer, ResultFile
 
 _SOME_FAILED, _ALL_FAILED, _WRONG_MEDIA_TYPE = 202, 409, 415
+_ELSEWHERE: Final = {401, 403, 404, *range(300, 400)}
+"""Said of no object: by a proxy while the archive restarts, or of credentials that an operator renews."""
 _FAILED, _REASON = "00081198", "00081197"
 _PIECE: Final = 1 << 20
 _MAX_ANSWER_BYTES: Final = 4 << 20
@@ -26,13 +29,16 @@ class StowSender:
     def __init__(self, destination: StowDestination) -> None:
         self._destination = destination
 
-    def send(self, files: Sequence[tuple[ResultFile, Path]], check: Callable[[], None]) -> DeliveryAnswer:
+    def send(
+        self, files: Sequence[tuple[ResultFile, Path]], check: Callable[[], None], receipts: Receipts | None = None
+    ) -> DeliveryAnswer:
         """Send files; see :class:`~scnas_deploy.serve.dicom.destinations.Sender`."""
-        tally = Tally(self._destination.name)
+        tally = Tally(self._destination.name, receipts)
         with DicomWeb(self._destination) as web:
             for file, path in files:
                 check()
-                tally.add(file, *_sent(web, path))
+                if not tally.is_taken(file):
+                    tally.add(file, *_sent(web, path))
         return tally.answer()
 
 
@@ -40,6 +46,7 @@ def _sent(web: DicomWeb, path: Path) -> tuple[Outcome, str]:
     body = _Body(path)
     kind = f'multipart/related; type="application/dicom"; boundary={body.boundary}'
     with web.asked("POST", "/studies", data=body, headers={"Content-Type": kind, "Accept": JSON}) as response:
+        _require_reached(web, response.status_code)
         web.require(response, _SOME_FAILED, _ALL_FAILED, _WRONG_MEDIA_TYPE)
         status, content = response.status_code, web.content(response, _MAX_ANSWER_BYTES)
     reasons = [reason for failed in values(_dataset(content), _FAILED) for reason in values(failed, _REASON)]
@@ -48,6 +55,16 @@ def _sent(web: DicomWeb, path: Path) -> tuple[Outcome, str]:
     if status in (_ALL_FAILED, _WRONG_MEDIA_TYPE) or values(_dataset(content), _FAILED):
         return Outcome.NEVER, f"status {status}"
     return Outcome.ACCEPTED, ""
+
+
+def _require_reached(web: DicomWeb, status: int) -> None:
+    if status in _ELSEWHERE:
+        raise UnreachableError(
+            web.name,
+            expected="a DICOMweb service that lets us in",
+            found=f"status {status}",
+            remedy="It is tried again; check url, credentials and rights",
+        )
 
 
 def _dataset(content: bytes) -> object:

@@ -1,12 +1,14 @@
 """pynetdicom's upper layer, made fit for a port that anybody may connect to.
 
 As the library has it, whoever connects can hold up everybody by a TLS handshake that never ends, announce 4 GB and have
-them kept, send objects without end or several at a time, stop in the middle of one for ever, and leave threads waiting.
+them kept, send objects without end or several at a time, stop in the middle of one for ever, leave threads waiting, and
+open files until no connection can be looked at any more.
+
 Here every one of these has a bound. What is replaced are parts of one association each: the class says which.
 """
 
-import io
 import logging
+import select
 import socket
 import ssl
 import threading
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from socketserver import BaseServer
 from typing import Any, Final
 
+from scnas_deploy.serve.dicom.buffers import BoundedBuffer, Budget
 from scnas_deploy.serve.dicom.library import pynetdicom
 from scnas_deploy.serve.logs import event, in_words, logger
 
@@ -37,36 +40,14 @@ _LOG: Final = logger("serve.dicom")
 _TOLERATED_PDU_BYTES: Final = 1 << 20
 _COMMAND_BYTES: Final = 64 << 10
 _PIECE: Final = 64 << 10
-_WAITING: Final = 2
+_OBJECTS: Final = 2
+"""Of the largest size that may be in memory at a time, whatever the number of associations."""
+_WAITING: Final = 1
 """Messages of one association that may wait to be handled; by the standard none does, unless it was negotiated."""
 _INVALID: Final = "Evt19"
 """Event of an invalid PDU (PS3.8, 9.2): the association is aborted."""
-
-
-class BoundedBuffer(io.BytesIO):
-    """Keeps what is written up to a limit, and beyond it nothing at all.
-
-    Args:
-        limit: Bytes.
-    """
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._left = limit
-        self.overflowed = False
-        """Whether more was written than it keeps."""
-
-    def write(self, data: Any) -> int:
-        """Keep some more; it is always said to be written."""
-        size = len(data)
-        self._left -= size
-        if self._left >= 0:
-            return super().write(data)
-        if not self.overflowed:
-            self.overflowed = True
-            self.seek(0)
-            self.truncate()
-        return size
+_CLOSED: Final = "Evt17"
+"""Event of a connection that is closed."""
 
 
 class BoundedMessages(DIMSEServiceProvider):
@@ -75,11 +56,12 @@ class BoundedMessages(DIMSEServiceProvider):
     Args:
         association: Whose.
         max_bytes: Of one message's data set.
+        budget: Of all associations' data sets.
     """
 
-    def __init__(self, association: Association, max_bytes: int) -> None:
+    def __init__(self, association: Association, max_bytes: int, budget: Budget) -> None:
         super().__init__(association)
-        self._max_bytes = max_bytes
+        self._max_bytes, self._budget = max_bytes, budget
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take a part of a message; one that is none ends the association."""
@@ -89,7 +71,7 @@ class BoundedMessages(DIMSEServiceProvider):
         if self.message is None:
             self.message = DIMSEMessage()
             self.message.encoded_command_set = BoundedBuffer(_COMMAND_BYTES)
-            self.message.data_set = BoundedBuffer(self._max_bytes)
+            self.message.data_set = BoundedBuffer(self._max_bytes, self._budget)
         try:
             super().receive_primitive(primitive)
         except Exception:  # noqa: BLE001  # of what is no message the library raises what comes
@@ -133,7 +115,22 @@ class ClosingSocket(AssociationSocket):
 
 
 class BoundedSocket(ClosingSocket):
-    """Reads PDUs of bounded length in bounded time."""
+    """Reads PDUs of bounded length in bounded time, however many files the process has open."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to be read; the library asks select, which knows no descriptor from 1024 on."""
+        if self.socket is None or not self._is_connected:
+            return False
+        try:
+            if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+                return True
+            poll = select.poll()
+            poll.register(self.socket, select.POLLIN)
+            return bool(poll.poll(0))
+        except (OSError, ValueError):
+            self.event_queue.put(_CLOSED)
+            return False
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read so many bytes, or as many as come before the other side closes.
@@ -161,7 +158,7 @@ class BoundedHandler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        association.dimse = BoundedMessages(association, self.server.max_object_bytes)
+        association.dimse = BoundedMessages(association, self.server.max_object_bytes, self.server.budget)
         make_robust(association)
         association.dul.event_queue.get_nowait()  # that there is a connection, which the next line says again
         association.dul.socket = BoundedSocket(association, self.request)
@@ -181,7 +178,7 @@ class Listener(ThreadedAssociationServer):
         is_known: Whether somebody may connect from an address.
         refused: Told why a connection was refused, and from where it came.
         max_connections: At a time, those that ask for no association included; as many more may be beginning.
-        max_object_bytes: Of one object.
+        max_object_bytes: Of one object; those on their way in may have a few times as many together.
     """
 
     daemon_threads = True
@@ -203,6 +200,7 @@ class Listener(ThreadedAssociationServer):
         self._is_known, self._refused = is_known, refused
         self._max_connections, self.max_object_bytes = max_connections, max_object_bytes
         self._beginning = threading.Semaphore(max_connections)
+        self.budget = Budget(_OBJECTS * max_object_bytes)
         title = application.ae_title
         super().__init__(application, address, title, contexts, tls, handlers, request_handler=BoundedHandler)
 

@@ -1,36 +1,32 @@
 """What stands before every call: who may, how many at a time, and what becomes of errors."""
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from scnas_deploy.errors import AccessError, CapacityError, FormatError, ScnasError
+from scnas_deploy.errors import AccessError, FormatError, ScnasError
 from scnas_deploy.serve.logs import event, in_words, logger
 from scnas_deploy.serve.rpc.identity import Identities
+from scnas_deploy.serve.rpc.limits import Patience, Room
 from scnas_deploy.serve.rpc.statuses import refuse
 
 _LOG: Final = logger("serve.rpc")
 _OPEN: Final = "/grpc.health.v1.Health/Check"
 """Anyone may ask whether we are well."""
-_MAKERS: Final = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-"""By whether requests and responses are streams."""
+OPEN_CALLS: Final = 8
+"""Of those that anyone may make, so many may wait for their message."""
 
 
 class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC is untyped
-    """Stands before all calls but the check of health.
+    """Stands before all calls.
 
-    Messages are parsed here, in the call's own thread and so that what cannot be parsed is an error like others:
-    gRPC would parse them in the thread that serves all connections, and log a traceback.
+    Messages are waited for and parsed here, whatever kind of call it is: gRPC would wait for the only message of a call
+    for as long as its client likes, before anything of ours has run, and parse it in the thread that serves all
+    connections, with a traceback in the log where that fails.
 
     Args:
         identities: Say who may call.
@@ -39,38 +35,50 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC is untyped
     """
 
     def __init__(self, identities: Identities, max_calls: int, on_refusal: Callable[[str], None]) -> None:
-        self._identities, self._max_calls, self._on_refusal = identities, max_calls, on_refusal
-        self._free = threading.BoundedSemaphore(max_calls)
+        self._identities, self._on_refusal = identities, on_refusal
+        self._room = Room(max_calls)
+        self._patience, self._patience_with_anyone = Patience(), Patience(OPEN_CALLS)
+
+    def end_late(self) -> None:
+        """End the calls whose next message takes too long; to be called now and then."""
+        self._patience.end_late()
+        self._patience_with_anyone.end_late()
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
         """Return what answers a call."""
         handler = continuation(handler_call_details)
-        if handler is None or handler_call_details.method == _OPEN:
-            return handler
+        if handler is None:
+            return None
+        if handler_call_details.method == _OPEN:
+            return self._guarded(handler, self._patience_with_anyone, lambda _: nullcontext())
         try:
             self._identities.check(handler_call_details.invocation_metadata)
         except AccessError as error:
             return self._refusal(error)
-        return self._guarded(handler)
+        return self._guarded(handler, self._patience, self._place)
 
-    def _guarded(self, handler: Any) -> Any:
+    def _place(self, context: Any) -> AbstractContextManager[None]:
+        return self._room.place(self._identities.client_of(context))
+
+    def _guarded(self, handler: Any, patience: Patience, place: Callable[[Any], AbstractContextManager[None]]) -> Any:
         behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         parse = _parser(handler.request_deserializer)
 
-        def told(request: Any) -> Any:
-            return map(parse, request) if handler.request_streaming else parse(request)
+        def told(requests: Any, context: Any) -> Any:
+            messages = map(parse, patience.messages(requests, context))
+            return messages if handler.request_streaming else _first(messages)
 
-        def answer(request: Any, context: Any) -> Any:
-            with self._answering(context), self._room():
-                return behaviour(told(request), context)
+        def answer(requests: Any, context: Any) -> Any:
+            with self._answering(context), place(context):
+                return behaviour(told(requests, context), context)
 
-        def answers(request: Any, context: Any) -> Iterator[Any]:
-            with self._answering(context), self._room():
-                yield from behaviour(told(request), context)
+        def answers(requests: Any, context: Any) -> Iterator[Any]:
+            with self._answering(context), place(context):
+                yield from behaviour(told(requests, context), context)
 
-        make = _MAKERS[handler.request_streaming, handler.response_streaming]
-        guarded = answers if handler.response_streaming else answer
-        return make(guarded, response_serializer=handler.response_serializer)
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(answers, response_serializer=handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
 
     @contextmanager
     def _answering(self, context: Any) -> Iterator[None]:
@@ -95,20 +103,6 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC is untyped
         self._on_refusal(kind)
         refuse(context, error)
 
-    @contextmanager
-    def _room(self) -> Iterator[None]:
-        if not self._free.acquire(blocking=False):
-            raise CapacityError(
-                "the server",
-                expected=f"at most {self._max_calls} calls at a time",
-                found="one more",
-                remedy="Try again later",
-            )
-        try:
-            yield
-        finally:
-            self._free.release()
-
 
 def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def parsed(message: bytes) -> Any:
@@ -116,8 +110,16 @@ def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return parse(message)
         except DecodeError:
             pass
-        raise FormatError(
-            "a message", expected="a message of this call", found="something else", remedy="Use the same protocol"
-        )
+        raise _no_message("something else")
 
     return parsed
+
+
+def _first(messages: Iterator[Any]) -> Any:
+    for message in messages:
+        return message
+    raise _no_message("none")
+
+
+def _no_message(found: str) -> FormatError:
+    return FormatError("a message", expected="a message of this call", found=found, remedy="Use the same protocol")

@@ -16,21 +16,26 @@ from grpc_reflection.v1alpha.reflection import enable_server_reflection
 from scnas_deploy.errors import ConfigError
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.serve.catalog import ModelCatalog
+from scnas_deploy.serve.loops import Loop
 from scnas_deploy.serve.rpc.certificates import server_credentials
-from scnas_deploy.serve.rpc.guard import Guard
+from scnas_deploy.serve.rpc.guard import OPEN_CALLS, Guard
 from scnas_deploy.serve.rpc.identity import Identities
 from scnas_deploy.serve.rpc.service import Desk, SegmentationService
 from scnas_deploy.serve.rpc.uploads import Uploads
 from scnas_deploy.serve.rpc.v1 import segmentation_pb2 as pb
 from scnas_deploy.serve.rpc.v1.segmentation_pb2_grpc import add_SegmentationServicer_to_server
 from scnas_deploy.serve.running import Running
-from scnas_deploy.serve.settings import DiskSettings, GrpcSettings
+from scnas_deploy.serve.settings import GrpcSettings
+from scnas_deploy.serve.space import Space
 from scnas_deploy.serve.spool import Spool
 
 MAX_MESSAGE_BYTES: Final = 4 * 2**20
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["Segmentation"].full_name
-_SPARE_THREADS: Final = 8
+_SPARE_THREADS: Final = OPEN_CALLS + 8
 """Beside those of calls, so that health is answered and what is too much is refused."""
+_BACKLOG: Final = 1000
+"""Calls that may wait for a thread, which is a moment's work as long as all that last are counted."""
+_LOOK_S: Final = 1.0
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -49,8 +54,8 @@ class RpcServer:
 
     Args:
         settings: See there.
-        disk: When nothing more is taken.
-        spool: Where studies go and results lie.
+        space: On the spool's disk, shared with who else takes studies.
+        spool: Where they go and results lie.
         ledger: Where their jobs are.
         catalog: The models.
         running: The jobs that run in this process.
@@ -64,7 +69,7 @@ class RpcServer:
     def __init__(
         self,
         settings: GrpcSettings,
-        disk: DiskSettings,
+        space: Space,
         spool: Spool,
         ledger: Ledger,
         catalog: ModelCatalog,
@@ -78,11 +83,10 @@ class RpcServer:
         self._credentials = None if settings.tls is None else server_credentials(settings.tls)
         num_threads = settings.max_threads + _SPARE_THREADS
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
+        guard = Guard(identities, settings.max_threads, on_refusal)
+        self._patience = Loop("grpc patience", guard.end_late, _LOOK_S, self._stopping)
         self._server = grpc.server(
-            self._pool,
-            interceptors=(Guard(identities, settings.max_threads, on_refusal),),
-            options=_OPTIONS,
-            maximum_concurrent_rpcs=num_threads,
+            self._pool, interceptors=(guard,), options=_OPTIONS, maximum_concurrent_rpcs=num_threads + _BACKLOG
         )
         desk = Desk(
             spool=spool,
@@ -90,7 +94,7 @@ class RpcServer:
             catalog=catalog,
             running=running,
             identities=identities,
-            uploads=Uploads(spool, max_bytes=settings.max_upload_bytes, min_free_bytes=disk.min_free_bytes),
+            uploads=Uploads(spool, space, max_bytes=settings.max_upload_bytes),
             max_attempts=max_attempts,
             stopping=self._stopping,
         )
@@ -122,6 +126,7 @@ class RpcServer:
                 remedy="Choose another port, or end who listens there",
             ) from error
         self._server.start()
+        self._patience.start()
 
     def set_ready(self, ready: bool) -> None:
         """Have the health service say whether we take work."""

@@ -15,9 +15,9 @@ from pydantic import Field
 from scnas_deploy.documents import Frozen, read_document, to_json
 from scnas_deploy.errors import CapacityError, FormatError, RefusedError
 from scnas_deploy.files import translating
-from scnas_deploy.serve.inbox import require_space
 from scnas_deploy.serve.rpc.v1 import segmentation_pb2 as pb
 from scnas_deploy.serve.rpc.wanted import Wanted
+from scnas_deploy.serve.space import Reservation, Space
 from scnas_deploy.serve.spool import UPLOADS, Spool
 from scnas_deploy.serve.work import StudyWork
 
@@ -51,12 +51,12 @@ class Uploads:
 
     Args:
         spool: Where they go.
+        space: On its disk; what is announced and does not fit is not taken.
         max_bytes: Of a study.
-        min_free_bytes: Of the disk; with less, nothing is taken.
     """
 
-    def __init__(self, spool: Spool, *, max_bytes: int, min_free_bytes: int) -> None:
-        self._spool, self._max_bytes, self._min_free_bytes = spool, max_bytes, min_free_bytes
+    def __init__(self, spool: Spool, space: Space, *, max_bytes: int) -> None:
+        self._spool, self._space, self._max_bytes = spool, space, max_bytes
 
     @contextmanager
     def receive(self, parts: Iterator[pb.SubmitRequest], num_files: int) -> Iterator[Received]:
@@ -116,12 +116,13 @@ class Uploads:
         while part is not None:
             start = _start_of(part)
             num_bytes += start.size
-            self._check_room(num_bytes, start.size)
+            self._check_size(num_bytes)
             if len(names) == num_files:
                 raise _malformed(f"{num_files} files, as was said", "more")
             names.append(f"{len(names):04d}{_SUFFIXES[start.kind]}")
             kinds.add(start.kind)
-            part = _receive_file(folder / names[-1], start, parts)
+            with self._space.reserve(start.size) as reservation:
+                part = _receive_file(folder / names[-1], start, parts, reservation)
         if len(names) < num_files:
             raise _malformed(f"{num_files} files, as was said", str(len(names)))
         dicom = pb.FILE_KIND_DICOM in kinds
@@ -129,7 +130,7 @@ class Uploads:
             raise _malformed("DICOM objects or NIfTI files", "both")
         return Received(folder=folder, files=tuple(names), dicom=dicom)
 
-    def _check_room(self, num_bytes: int, size: int) -> None:
+    def _check_size(self, num_bytes: int) -> None:
         if num_bytes > self._max_bytes:
             raise CapacityError(
                 "the upload",
@@ -137,7 +138,6 @@ class Uploads:
                 found="more",
                 remedy="Send less, or have the server's max_upload_bytes raised",
             )
-        require_space(self._spool, self._min_free_bytes + size)
 
 
 def _start_of(part: pb.SubmitRequest) -> pb.FileStart:
@@ -153,7 +153,9 @@ def _start_of(part: pb.SubmitRequest) -> pb.FileStart:
     return start
 
 
-def _receive_file(path: Path, start: pb.FileStart, parts: Iterator[pb.SubmitRequest]) -> pb.SubmitRequest | None:
+def _receive_file(
+    path: Path, start: pb.FileStart, parts: Iterator[pb.SubmitRequest], reservation: Reservation
+) -> pb.SubmitRequest | None:
     """Write a file; returns the part that follows its last chunk, None at the end."""
     left = start.size
     digest = hashlib.sha256() if start.sha256 else None
@@ -170,6 +172,7 @@ def _receive_file(path: Path, start: pb.FileStart, parts: Iterator[pb.SubmitRequ
             if digest is not None:
                 digest.update(chunk)
             _write(file.write, chunk)
+            reservation.written(len(chunk))
         if left:
             raise _malformed(f"{start.size} bytes, as was said", f"{start.size - left}")
         if digest is not None and digest.digest() != start.sha256:

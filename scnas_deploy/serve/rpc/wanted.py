@@ -75,7 +75,7 @@ def wanted_of(first: pb.SubmitRequest | None) -> Wanted:
             priority=ours(PRIORITIES, header.priority or pb.PRIORITY_CLINICAL, "priority"),
             idempotency_key=header.idempotency_key,
             series=tuple(header.series),
-            allow=tuple(ours(ALLOWED, number, "correction") for number in header.allow),
+            allow=tuple(dict.fromkeys(ours(ALLOWED, number, "correction") for number in header.allow)),
             force=header.force,
             num_files=header.num_files,
             time_limit_s=header.time_limit.ToMicroseconds() / 1e6 if header.HasField("time_limit") else None,

@@ -8,10 +8,11 @@ from scnas_deploy.jobs.job import JobState, NewJob
 from scnas_deploy.jobs.worker import Worker, WorkerSettings
 from scnas_deploy.results.formats import Format
 from scnas_deploy.serve.dicom.delivery import DeliveryHandler
-from scnas_deploy.serve.settings import DicomDestination, ServeSettings
+from scnas_deploy.serve.settings import DicomDestination, ServeSettings, StowDestination
 from scnas_deploy.serve.work import DELIVER, DeliveryAnswer
 from tests.serve.dicom.orthanc import AE_TITLE, Orthanc, free_port
 from tests.serve.dicom.results import delivery, described, write_result
+from tests.serve.dicom.stow_fake import FakeStow
 
 QUICK = WorkerSettings(queue=DELIVER, name="host/1/worker", first_wait_s=0.01, longest_wait_s=0.01, poll_s=0.01)
 ALL = (Format.SEG, Format.SR, Format.PREVIEW)
@@ -35,6 +36,10 @@ def files(written, spool):
 def _destination(port: int, formats=ALL) -> DicomDestination:
     values = {"name": "pacs", "host": "127.0.0.1", "port": port, "ae_title": AE_TITLE}
     return DicomDestination(kind="dicom", formats=formats, **values)
+
+
+def _stow(fake: FakeStow) -> StowDestination:
+    return StowDestination(kind="stow", name="pacs", url=fake.url, formats=ALL)
 
 
 class Deliveries:
@@ -100,6 +105,34 @@ def test_a_refusal_ends_it_at_once_with_its_reason(ledger, clock, spool, files, 
     job = deliveries.attempt()
     assert job.state is JobState.FAILED
     assert "rejected for good (calling ae title not recognised)" in job.error
+
+
+def test_what_was_taken_is_not_sent_again_unless_it_goes_elsewhere(ledger, clock, spool, files):
+    def uids(fake):
+        return [uid for _, _, body in fake.requests for uid, content in contents.items() if content in body]
+
+    contents = {path.name: path.read_bytes() for file, path in files if file.sop_class}
+    everything = ["preview.dcm", "seg.dcm", "sr.dcm"]
+    with FakeStow((200, None), (202, 0x0110)) as first, FakeStow((200, None)) as second:
+        deliveries = Deliveries(ledger, clock, spool, _stow(first))
+        deliveries.enqueue(delivery("pacs", "results/a1", files))
+        for expected in (everything, ["seg.dcm", "sr.dcm"]):
+            first.requests.clear()
+            assert deliveries.attempt().state is JobState.QUEUED
+            assert uids(first) == expected
+        job = Deliveries(ledger, clock, spool, _stow(second)).attempt()
+        assert uids(second) == everything
+        assert job.state is JobState.DONE
+        assert DeliveryAnswer.model_validate(job.result).accepted == tuple(everything)
+
+
+def test_a_token_that_has_expired_is_waited_for(ledger, clock, spool, files):
+    with FakeStow((401, None), (200, None)) as fake:
+        deliveries = Deliveries(ledger, clock, spool, _stow(fake))
+        deliveries.enqueue(delivery("pacs", "results/a1", files))
+        job = deliveries.attempt()
+        assert (job.state, "status 401" in job.error) == (JobState.QUEUED, True)
+        assert deliveries.attempt().state is JobState.DONE
 
 
 def test_a_destination_that_is_no_more_ends_it_at_once(ledger, clock, spool, files):

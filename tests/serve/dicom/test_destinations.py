@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import requests
 from pynetdicom import AE, evt
 
 from scnas_deploy.errors import ConfigError, FormatError, RefusedError, UnreachableError
 from scnas_deploy.serve.dicom.destinations import open_destination
+from scnas_deploy.serve.dicom.outcomes import Receipts
 from scnas_deploy.serve.settings import ClientTls, Destination, DicomDestination, StowDestination, Tls
 from tests.serve.dicom.certificates import Certificates
 from tests.serve.dicom.dcmtk import Receiver
@@ -134,13 +136,19 @@ def test_a_receiver_that_knows_only_the_default_syntax_gets_them_in_it(files, tm
 
 
 @contextmanager
-def _receiver(*classes: str, statuses: tuple[int, ...] = (0x0000,), rejects: tuple[int, int, int] | None = None):
-    """A receiver that takes some kinds and says what it is told to, the last status again and again."""
-    application, left = AE(ae_title=AE_TITLE), list(statuses)
+def _receiver(
+    *classes: str,
+    statuses: tuple[int, ...] = (0x0000,),
+    rejects: tuple[int, int, int] | None = None,
+    sent: list[str] | None = None,
+):
+    """A receiver that takes some kinds, says what it is told to, the last status again and again, and notes UIDs."""
+    application, left, noted = AE(ae_title=AE_TITLE), list(statuses), [] if sent is None else sent
     for each in classes:
         application.add_supported_context(each)
 
     def on_store(event) -> int:
+        noted.append(event.request.AffectedSOPInstanceUID)
         return left.pop(0) if len(left) > 1 else left[0]
 
     def on_request(event) -> None:
@@ -191,8 +199,29 @@ def test_a_receiver_without_room_is_a_matter_of_time(files, status):
 
 @pytest.mark.parametrize("status", [0xA900, 0xC000, 0xC123, 0x0122, 0x0124, 0x0117])
 def test_a_refusal_is_said_after_the_others_were_sent(files, status):
-    refused = pytest.raises(RefusedError, match=f"status {status:04X} for 1 of them")
-    with _receiver(SEG, SR, statuses=(status, 0x0000)) as port, refused:
+    refused, sent = pytest.raises(RefusedError, match=f"status {status:04X} for 1 of them"), []
+    with _receiver(SEG, SR, statuses=(status, 0x0000), sent=sent) as port, refused:
+        open_destination(_dicom(port), "SCNAS").send(files, _on)
+    assert sent == [file.sop_instance for file, _ in files if file.sop_class in (SEG, SR)]
+
+
+def test_an_object_that_is_not_taken_now_holds_up_no_other_and_is_sent_again_alone(files):
+    """Also not one that is refused for good."""
+    kept, sent = [], []
+    with _receiver(SEG, SR, statuses=(0x0110, 0x0000), sent=sent) as port:
+        sender = open_destination(_dicom(port), "SCNAS")
+        with pytest.raises(UnreachableError, match="status 0110 for 1 of them"):
+            sender.send(files, _on, Receipts((), kept.append))
+        assert kept == [("sr.dcm",)]
+        answer = sender.send(files, _on, Receipts(kept[-1]))
+    seg, sr = (file.sop_instance for file, _ in files if file.sop_class in (SEG, SR))
+    assert sent == [seg, sr, seg]
+    assert sorted(answer.accepted) == ["seg.dcm", "sr.dcm"]
+    assert answer.not_negotiated == ("preview.dcm",)
+
+
+def test_what_is_not_taken_now_is_tried_again_though_another_object_is_refused(files):
+    with _receiver(SEG, SR, statuses=(0xC000, 0xA700)) as port, pytest.raises(UnreachableError):
         open_destination(_dicom(port), "SCNAS").send(files, _on)
 
 
@@ -242,9 +271,12 @@ def test_stow_says_of_each_file_what_became_of_it(files, answers, accepted, not_
     assert {place for place, _, _ in fake.requests} == {"/dicom-web/studies"}
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 301])
-def test_stow_is_refused_at_once(files, status):
-    with FakeStow((status, None)) as fake, pytest.raises(RefusedError, match=f"status {status}"):
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, RefusedError), (405, RefusedError)] + [(each, UnreachableError) for each in (301, 307, 401, 403, 404)],
+)
+def test_stow_that_takes_no_request_is_asked_once(files, status, error):
+    with FakeStow((status, None)) as fake, pytest.raises(error, match=f"status {status}"):
         open_destination(_stow(fake.url), "SCNAS").send(files, _on)
     assert len(fake.requests) == 1
 
@@ -262,6 +294,31 @@ def test_stow_is_tried_again_later(files, answer):
         open_destination(_stow(fake.url), "SCNAS").send(files, _on)
 
 
+def test_stow_goes_on_after_an_object_that_is_not_taken_now(files):
+    kept = []
+    with FakeStow((202, 0xA700), (200, None)) as fake:
+        sender = open_destination(_stow(fake.url), "SCNAS")
+        with pytest.raises(UnreachableError, match="failure reason A700 for 1 of them"):
+            sender.send(files, _on, Receipts((), kept.append))
+        assert kept[-1] == ("seg.dcm", "sr.dcm")
+        answer = sender.send(files, _on, Receipts(kept[-1]))
+        assert len(fake.requests) == len(files) + 1
+    assert sorted(answer.accepted) == sorted(_names(files))
+
+
+def test_stow_has_ten_minutes_for_an_answer(files, monkeypatch):
+    given, request = [], requests.Session.request
+
+    def noting(*arguments, **more):
+        given.append(more["timeout"])
+        return request(*arguments, **more)
+
+    monkeypatch.setattr(requests.Session, "request", noting)
+    with FakeStow((200, None)) as fake:
+        open_destination(_stow(fake.url), "SCNAS").send(files, _on)
+    assert set(given) == {(10.0, 600.0)}
+
+
 def test_stow_takes_nothing_of_these_kinds(files):
     with FakeStow((409, 0x0122)) as fake, pytest.raises(RefusedError, match="takes nothing of it"):
         open_destination(_stow(fake.url), "SCNAS").send(files, _on)
@@ -271,7 +328,7 @@ def test_a_token_is_shown_and_never_said(files, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     token = tmp_path / "token"
     token.write_text("PLANTEDTOKEN\n")
-    with FakeStow((403, None)) as fake, pytest.raises(RefusedError) as caught:
+    with FakeStow((403, None)) as fake, pytest.raises(UnreachableError) as caught:
         open_destination(_stow(fake.url, token=token), "SCNAS").send(files, _on)
     assert fake.requests[0][1]["Authorization"] == "Bearer PLANTEDTOKEN"
     assert "PLANTEDTOKEN" not in str(caught.value) + "".join(str(vars(each)) for each in caplog.records)
@@ -279,10 +336,10 @@ def test_a_token_is_shown_and_never_said(files, tmp_path, caplog):
         open_destination(_stow("http://127.0.0.1", token=tmp_path / "none"), "SCNAS").send(files, _on)
 
 
-def test_wrong_credentials_of_a_real_service_are_refused(orthanc, files, tmp_path):
+def test_wrong_credentials_of_a_real_service_are_said_and_tried_again(orthanc, files, tmp_path):
     wrong = tmp_path / "wrong"
     wrong.write_text("wrong")
-    with pytest.raises(RefusedError, match="status 401"):
+    with pytest.raises(UnreachableError, match="status 401"):
         open_destination(_stow(orthanc.url, user=USER, password=wrong), "SCNAS").send(files, _on)
 
 

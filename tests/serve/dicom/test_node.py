@@ -1,3 +1,5 @@
+import errno
+import gc
 import io
 import logging
 import socket
@@ -10,8 +12,9 @@ import pydicom
 import pytest
 from pynetdicom import AE
 
-from scnas_deploy.errors import ConfigError, LedgerError, OutputError, SpoolFullError
+from scnas_deploy.errors import ConfigError, InputError, LedgerError, OutputError, SpoolFullError
 from scnas_deploy.serve.arrivals import study_key
+from scnas_deploy.serve.dicom.buffers import BoundedBuffer
 from scnas_deploy.serve.dicom.node import DicomNode
 from scnas_deploy.serve.inbox import Arrival
 from scnas_deploy.serve.settings import DicomSettings, Peer, Tls
@@ -184,6 +187,10 @@ def test_nothing_like_our_results_is_negotiated(node, sop_class):
         (SpoolFullError("the spool", expected="space", found="none", remedy="Wait"), 0xA700),
         (OutputError("the spool", expected="a disk", found="none", remedy="Look"), 0xA700),
         (LedgerError("the ledger", expected="an answer", found="none", remedy="Wait"), 0xA700),
+        (InputError("the spool", expected="a share", found="none", remedy="Mount it"), 0xA700),
+        (OSError(errno.ESTALE, "NOBODY^Drawn"), 0xA700),
+        (OSError(errno.EMFILE, "NOBODY^Drawn"), 0xA700),
+        (MemoryError("NOBODY^Drawn"), 0xA700),
         (RuntimeError("NOBODY^Drawn"), 0xC001),
     ],
 )
@@ -228,6 +235,41 @@ def test_an_object_beyond_the_limit_is_not_kept_in_memory(start_node):
     association.release()
     assert statuses == [0x0000, 0xA700, 0x0000]
     assert len(recording.arrivals) == 2
+
+
+class _HoldingInbox:
+    """Stands in for one whose disk is slow: keeps senders waiting, and says what memory is taken meanwhile."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave, self.held = threading.Semaphore(0), threading.Event(), []
+
+    def receive(self, arrival: Arrival) -> None:
+        self.held = [len(each.getvalue()) for each in gc.get_objects() if isinstance(each, BoundedBuffer)]
+        self.entered.release()
+        assert self.leave.wait(30)
+
+
+def test_an_object_that_is_being_kept_is_in_memory_once(start_node):
+    holding = _HoldingInbox()
+    holding.leave.set()
+    assert _status(start_node(takes=holding).port, Drawing().plane(0)) == 0x0000
+    assert sum(holding.held) == 0
+
+
+def test_all_senders_together_take_no_more_memory_than_two_objects(start_node, caplog):
+    """Whatever waits in the inbox counts, and a sender that vanishes leaves nothing behind."""
+    holding, dataset = _HoldingInbox(), Drawing().plane(0)
+    dataset.PixelData = b"\0" * 6000
+    node = start_node(takes=holding, max_object_bytes=8000)
+    with ThreadPoolExecutor(2) as pool:
+        first = [pool.submit(_status, node.port, dataset) for _ in range(2)]
+        for _ in first:
+            assert holding.entered.acquire(timeout=30)
+        assert _status(node.port, dataset) == 0xA700
+        holding.leave.set()
+        assert [each.result() for each in first] == [0x0000, 0x0000]
+    assert [record.scnas["error"] for record in caplog.records] == ["too much is on its way in together with it"]
+    assert _status(node.port, dataset) == 0x0000
 
 
 def _without(dataset, keyword):

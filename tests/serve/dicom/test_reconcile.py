@@ -1,12 +1,19 @@
+import json
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
+import pydicom
 import pytest
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelMove
 
 from scnas_deploy.errors import RefusedError, SpoolFullError, UnreachableError
 from scnas_deploy.serve.arrivals import study_key
+from scnas_deploy.serve.dicom.qido import _QidoArchive
 from scnas_deploy.serve.dicom.reconcile import Reconciled, Reconciler
 from scnas_deploy.serve.settings import FindSource, QidoSource, ReconcileSource
 from tests.dicom_drawing import Drawing, Grid
@@ -36,7 +43,9 @@ def source(request, orthanc, start_node, password) -> ReconcileSource:
     return FindSource(port=orthanc.dicom_port, **values)
 
 
-def _drawn(folder: Path, study: str, *, days_ago: int = 0, modality: str = "MR", name: str = "drawn") -> list[Path]:
+def _drawn(
+    folder: Path, study: str, *, days_ago: int = 0, modality: str = "MR", name: str = "drawn", planes: int = NUM
+) -> list[Path]:
     day = f"{date.today() - timedelta(days=days_ago):%Y%m%d}"
 
     def dated(objects):
@@ -44,7 +53,7 @@ def _drawn(folder: Path, study: str, *, days_ago: int = 0, modality: str = "MR",
             each.StudyDate = day
         return objects
 
-    drawing = Drawing(study=study, name=name, modality=modality, grid=GRID, patient="PLANTED")
+    drawing = Drawing(study=study, name=name, modality=modality, grid=Grid(shape=(8, 8, planes)), patient="PLANTED")
     return sorted(drawing.save(folder / study, dated).iterdir())
 
 
@@ -69,13 +78,153 @@ def test_what_is_missing_is_fetched_and_nothing_else(orthanc, source, inbox, tmp
         "yesterday": NUM,
         "too old": 0,
     }
-    assert found.fetched == 3 * NUM
+    assert found.fetched == 3 * NUM - 1
     assert reconciler.run_once() == Reconciled(found=4, missing=0, fetched=0)
 
 
-def test_what_is_fetched_is_what_was_archived(orthanc, source, inbox, spool, tmp_path):
-    import pydicom
+@pytest.fixture
+def received(inbox, monkeypatch) -> list[str]:
+    """SOP instance UIDs of what has come, each time that it came."""
+    uids: list[str] = []
+    receive = inbox.receive
 
+    def noted(arrival):
+        uids.append(arrival.sop_instance_uid)
+        receive(arrival)
+
+    monkeypatch.setattr(inbox, "receive", noted)
+    return uids
+
+
+def _objects(paths: list[Path]) -> list[str]:
+    return sorted(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID for path in paths)
+
+
+def _remove_series(orthanc, paths: list[Path]) -> None:
+    uid = pydicom.dcmread(paths[0], stop_before_pixels=True).SeriesInstanceUID
+    (found,) = json.loads(orthanc.request("/tools/lookup", uid.encode()))
+    orthanc.request(f"/series/{found['ID']}", method="DELETE")
+
+
+def test_objects_of_another_modality_do_not_stand_for_what_is_missing(orthanc, source, inbox, received, tmp_path):
+    emission = _drawn(tmp_path, "both", modality="PT", name="emission")
+    planes = _drawn(tmp_path, "both", modality="CT", name="planes")
+    orthanc.upload([*emission, *planes])
+    assert send(NODE_PORT, emission) == len(planes)
+    received.clear()
+    reconciler = Reconciler(source.model_copy(update={"modalities": ("CT",)}), inbox, "SCNAS")
+    assert reconciler.run_once() == Reconciled(found=1, missing=1, fetched=NUM)
+    assert sorted(received) == _objects(planes)
+    assert reconciler.run_once() == Reconciled(found=1, missing=0, fetched=0)
+
+
+@pytest.mark.parametrize("was_looked_at", [True, False])
+def test_a_series_that_replaces_another_of_as_many_objects_is_fetched(
+    orthanc, source, inbox, received, tmp_path, was_looked_at
+):
+    first, second = (_drawn(tmp_path, "study", name=name) for name in ("first", "second"))
+    orthanc.upload(first)
+    assert send(NODE_PORT, first) == NUM
+    reconciler = Reconciler(source, inbox, "SCNAS")
+    if was_looked_at:
+        assert reconciler.run_once() == Reconciled(found=1, missing=0, fetched=0)
+    orthanc.upload(second)
+    _remove_series(orthanc, first)
+    received.clear()
+    assert reconciler.run_once() == Reconciled(found=1, missing=1, fetched=NUM)
+    assert sorted(received) == _objects(second)
+
+
+def test_of_an_incomplete_study_only_the_rest_comes(orthanc, source, inbox, received, tmp_path, monkeypatch):
+    monkeypatch.setattr("scnas_deploy.serve.dicom.find._MAX_LISTED", 2)
+    one, two = (_drawn(tmp_path, "study", name=name, planes=5) for name in ("one", "two"))
+    orthanc.upload([*one, *two])
+    assert send(NODE_PORT, [*one, two[1], two[3]]) == 7
+    received.clear()
+    reconciler = Reconciler(source, inbox, "SCNAS")
+    assert reconciler.run_once() == Reconciled(found=1, missing=1, fetched=3)
+    assert sorted(received) == _objects([two[0], two[2], two[4]])
+    assert reconciler.run_once() == Reconciled(found=1, missing=0, fetched=0)
+
+
+def test_what_the_ledger_does_not_know_is_missing(orthanc, source, inbox, spool, tmp_path):
+    """As where the server ended between the disk and the ledger: nothing would ever look at the study."""
+    paths = _drawn(tmp_path, "study")
+    orthanc.upload(paths)
+    for path, uid in zip(paths, _objects(paths), strict=True):
+        spool.store_object(study_key(_uid("study"), "SCNAS"), uid, path.read_bytes())
+    assert Reconciler(source, inbox, "SCNAS").run_once() == Reconciled(found=1, missing=1, fetched=NUM)
+    assert inbox.missing(_uid("study"), "SCNAS", {*_objects(paths), "1.2.3"}) == {"1.2.3"}
+
+
+def test_a_complete_study_is_listed_again_only_when_it_changes(orthanc, password, inbox, tmp_path, monkeypatch):
+    asked, objects = [], _QidoArchive.objects
+    monkeypatch.setattr(_QidoArchive, "objects", lambda *of: asked.append(of[2]) or objects(*of))
+    paths = _drawn(tmp_path, "study")
+    orthanc.upload(paths[:2])
+    source = QidoSource(kind="qido", name="archive", url=orthanc.url, user=USER, password=password)
+    reconciler = Reconciler(source, inbox, "SCNAS")
+    for fetched, num_asked in ((2, 1), (0, 2), (0, 2)):
+        assert reconciler.run_once().fetched == fetched
+        assert len(asked) == num_asked
+    orthanc.upload(paths[2:])
+    assert [reconciler.run_once().fetched, len(asked)] == [1, 3]
+    monkeypatch.setattr("scnas_deploy.serve.dicom.reconcile._PROOF_S", 0.0)
+    assert [(reconciler.run_once().missing, len(asked)) for _ in range(2)] == [(0, 4), (0, 5)]
+
+
+@contextmanager
+def _fake_archive_without_lists(paths: list[Path], refusal: int | None) -> Iterator[int]:
+    """The port of an archive that answers a list of objects with a status or, where that is None, one object."""
+    held = [pydicom.dcmread(path) for path in paths]
+
+    def found(event):
+        level = event.identifier.QueryRetrieveLevel
+        for each in held if level == "IMAGE" else held[:1]:
+            each.NumberOfSeriesRelatedInstances = len(held)
+            answer = pydicom.Dataset()
+            answer.QueryRetrieveLevel = level
+            answer.update({one.tag: each[one.tag] for one in event.identifier if one.keyword in each})
+            yield 0xFF00, answer
+
+    def moved(event):
+        yield "127.0.0.1", NODE_PORT, {"contexts": archive.requested_contexts}
+        is_list = event.identifier.QueryRetrieveLevel == "IMAGE"
+        if is_list and refusal is not None:
+            yield 0
+            yield refusal, None
+            return
+        sent = held[:1] if is_list else held
+        yield len(sent)
+        yield from ((0xFF00, each) for each in sent)
+
+    archive = AE(AE_TITLE)
+    archive.add_requested_context(held[0].SOPClassUID, held[0].file_meta.TransferSyntaxUID)
+    archive.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+    archive.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
+    handlers = [(evt.EVT_C_FIND, found), (evt.EVT_C_MOVE, moved)]
+    server = archive.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    try:
+        yield server.socket.getsockname()[1]
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.parametrize("refusal", [0xA900, 0xC001, 0xA702, None])
+def test_of_an_archive_that_takes_no_lists_the_whole_series_comes(start_node, inbox, received, tmp_path, refusal):
+    paths = _drawn(tmp_path, "study")
+    start_node(port=NODE_PORT)
+    assert send(NODE_PORT, paths[:1]) == 1
+    received.clear()
+    with _fake_archive_without_lists(paths, refusal) as port:
+        values = {"kind": "find", "name": "archive", "host": "127.0.0.1", "ae_title": AE_TITLE, "modalities": ["MR"]}
+        reconciler = Reconciler(FindSource(port=port, **values), inbox, "SCNAS")
+        assert reconciler.run_once().missing == 1
+        assert set(received) == set(_objects(paths))
+        assert reconciler.run_once() == Reconciled(found=1, missing=0, fetched=0)
+
+
+def test_what_is_fetched_is_what_was_archived(orthanc, source, inbox, spool, tmp_path):
     paths = _drawn(tmp_path, "whole")
     orthanc.upload(paths)
     Reconciler(source, inbox, "SCNAS").run_once()
@@ -157,12 +306,31 @@ def test_a_full_spool_is_said_and_the_rest_comes_later(orthanc, password, inbox,
 
 
 def test_an_object_beyond_the_limit_is_left_and_the_others_come(orthanc, password, inbox, tmp_path, caplog):
-    orthanc.upload(_drawn(tmp_path, "study"))
+    paths = _drawn(tmp_path, "study")
+    large = pydicom.dcmread(paths[0])
+    large.TextValue = "x" * 200_000
+    large.save_as(paths[0])
+    orthanc.upload(paths)
     source = QidoSource(kind="qido", name="archive", url=orthanc.url, user=USER, password=password)
-    reconciler = Reconciler(source, inbox, "SCNAS", max_object_bytes=-(64 << 10) + 100)
-    assert reconciler.run_once() == Reconciled(found=1, missing=1, fetched=0)
+    reconciler = Reconciler(source, inbox, "SCNAS", max_object_bytes=100_000)
+    assert reconciler.run_once() == Reconciled(found=1, missing=1, fetched=NUM - 1)
     (record,) = caplog.records
-    assert "an answer of more than 100 bytes" in record.scnas["error"]
+    assert "an answer of more than" in record.scnas["error"]
+
+
+def test_a_study_that_is_not_given_stops_no_other(orthanc, password, inbox, tmp_path, caplog, monkeypatch):
+    orthanc.upload(_drawn(tmp_path, "first") + _drawn(tmp_path, "second"))
+    series = _QidoArchive.series
+
+    def refused(archive, study_uid):
+        if study_uid == _uid("first"):
+            raise UnreachableError("archive", expected="an answer", found="status 500", remedy="Look at it")
+        return series(archive, study_uid)
+
+    monkeypatch.setattr(_QidoArchive, "series", refused)
+    source = QidoSource(kind="qido", name="archive", url=orthanc.url, user=USER, password=password)
+    assert Reconciler(source, inbox, "SCNAS").run_once() == Reconciled(found=2, missing=1, fetched=NUM)
+    assert "a study that is not given" in caplog.messages
 
 
 def test_a_stop_ends_a_look(orthanc, source, inbox, tmp_path):

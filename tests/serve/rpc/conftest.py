@@ -18,7 +18,8 @@ from scnas_deploy.serve.catalog import ModelCatalog
 from scnas_deploy.serve.rpc.client import Client
 from scnas_deploy.serve.rpc.server import RpcServer
 from scnas_deploy.serve.running import Running
-from scnas_deploy.serve.settings import DiskSettings, GrpcSettings
+from scnas_deploy.serve.settings import GrpcSettings
+from scnas_deploy.serve.space import Space
 from scnas_deploy.serve.spool import UPLOADS, Spool
 from scnas_deploy.serve.work import SEGMENT, ResultFile, StudyAnswer, StudyProgress, StudyWork
 from tests.serve.rpc.certificates import Authority, make_authority
@@ -36,19 +37,23 @@ class Place:
     catalog: ModelCatalog
     running: Running = field(default_factory=Running)
     exit: ExitStack = field(default_factory=ExitStack)
-    disk: DiskSettings = field(default_factory=lambda: DiskSettings(min_free_bytes=1))
+    min_free_bytes: int = 1
     server: RpcServer | None = None
 
     def serve(self, **settings: object) -> RpcServer:
         chosen = {"host": "127.0.0.1", "port": 0, "insecure": True, **settings}
-        made = RpcServer(
-            GrpcSettings(**chosen), self.disk, self.spool, self.ledger, self.catalog, self.running, max_attempts=3
-        )
+        made = RpcServer(GrpcSettings(**chosen), *self.parts, max_attempts=3)
         made.start()
         made.set_ready(True)
         self.exit.callback(made.stop, 0.0)
         self.server = made
         return made
+
+    @property
+    def parts(self) -> tuple:
+        """What a server is made of, beside its settings."""
+        space = Space(self.spool, self.min_free_bytes)
+        return space, self.spool, self.ledger, self.catalog, self.running
 
     @property
     def target(self) -> str:

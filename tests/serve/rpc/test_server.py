@@ -8,7 +8,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from scnas_deploy.errors import CapacityError, ConfigError, UnreachableError
+from scnas_deploy.errors import ConfigError, UnreachableError
 from scnas_deploy.serve.rpc import client as client_module
 from scnas_deploy.serve.rpc.server import RpcServer
 from scnas_deploy.serve.rpc.v1 import segmentation_pb2 as pb
@@ -28,7 +28,7 @@ def test_calls_beyond_the_limit_are_refused_and_health_is_still_answered(place, 
     watching = [client.watch(job) for _ in range(2)]
     for each in watching:
         next(each)
-    with pytest.raises(CapacityError):
+    with pytest.raises(UnreachableError, match="one more"):
         client.models()
     with grpc.insecure_channel(place.target) as channel:
         answer = HealthStub(channel).Check(health_pb2.HealthCheckRequest())
@@ -41,7 +41,7 @@ def test_calls_beyond_the_limit_are_refused_and_health_is_still_answered(place, 
 def answers(client):
     try:
         return bool(client.models())
-    except CapacityError:
+    except UnreachableError:
         return False
 
 
@@ -147,9 +147,8 @@ def test_a_stream_where_one_message_belongs_does_no_harm(place, client):
 def test_a_server_that_was_never_started_can_be_stopped(place):
     place.serve()
     settings = GrpcSettings(host="127.0.0.1", port=place.server.port, insecure=True)
-    parts = (settings, place.disk, place.spool, place.ledger, place.catalog, place.running)
-    second = RpcServer(*parts)
+    second = RpcServer(settings, *place.parts)
     with pytest.raises(ConfigError):
         second.start()
     second.stop(1.0)
-    RpcServer(*parts).stop(1.0)
+    RpcServer(settings, *place.parts).stop(1.0)

@@ -13,7 +13,6 @@ from scnas_deploy.errors import CapacityError, ConfigError, FormatError, OutputE
 from scnas_deploy.serve.rpc.statuses import error_of
 from scnas_deploy.serve.rpc.v1 import segmentation_pb2 as pb
 from scnas_deploy.serve.rpc.values import Wish
-from scnas_deploy.serve.settings import DiskSettings
 
 NIFTI, DICOM = pb.FILE_KIND_NIFTI, pb.FILE_KIND_DICOM
 
@@ -123,6 +122,12 @@ def test_a_header_that_asks_for_what_there_is_none_of_is_refused(send, fields):
     assert "etc" not in refused.value.redacted
 
 
+def test_corrections_that_are_allowed_a_million_times_are_allowed_once(place, send):
+    send(header(allow=[pb.CORRECTION_SHEAR_TILT] * 10**6), start(), chunk())
+    (job,) = place.jobs()
+    assert job.payload["allow"] == ["shear-tilt"]
+
+
 def test_dicom_forms_of_nifti_files_are_refused(send):
     with pytest.raises(ConfigError):
         send(header(formats=[pb.FORMAT_DICOM_SEG]), start(), chunk())
@@ -159,11 +164,34 @@ def submit(place, *messages):
 
 
 def test_nothing_is_taken_where_the_disk_would_be_too_full(place):
-    place.disk = DiskSettings(min_free_bytes=place.spool.free_bytes() - 10**9)
+    place.min_free_bytes = place.spool.free_bytes() - 10**9
     place.serve()
     with pytest.raises(SpoolFullError):
         submit(place, header(), start(2 * 10**9))
     assert place.uploads() == []
+
+
+def test_uploads_that_do_not_fit_together_are_not_taken_together(place):
+    place.min_free_bytes = place.spool.free_bytes() - 3 * 10**9
+    place.serve()
+    begun, ended = threading.Event(), threading.Event()
+
+    def large():
+        yield header()
+        yield start(2 * 10**9)
+        yield chunk()
+        begun.set()
+        ended.wait(30)
+
+    first = place.client()._stub.Submit.future(large())
+    assert begun.wait(5)
+    wait_until(lambda: any(path.suffix == ".nii" for path in place.uploads()))
+    with pytest.raises(SpoolFullError):
+        submit(place, header(), start(2 * 10**9))
+    ended.set()
+    wait_until(lambda: first.done() and not place.uploads())
+    with pytest.raises(FormatError, match="2000000000 bytes"):
+        submit(place, header(), start(2 * 10**9), chunk())
 
 
 def test_a_disk_that_is_full_is_said(place, small_disk, catalog):
