@@ -6,10 +6,10 @@ from collections.abc import Callable
 from scnas_deploy.errors import LedgerError, ScnasError
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.serve.catalog import ModelCatalog
-from scnas_deploy.serve.inbox import require_space
 from scnas_deploy.serve.logs import in_words
 from scnas_deploy.serve.model_pool import ModelPool
 from scnas_deploy.serve.rulebook import RuleBook
+from scnas_deploy.serve.space import Space
 from scnas_deploy.serve.spool import Spool
 from scnas_deploy.serve.work import SEGMENT
 
@@ -74,11 +74,11 @@ class Health:
         else:
             self.set("ledger", "")
 
-    def check_disk(self, spool: Spool, min_free_bytes: int) -> None:
+    def check_disk(self, spool: Spool, space: Space) -> None:
         """Look at the space left."""
         try:
             spool.require_there()
-            require_space(spool, min_free_bytes)
+            space.require()
         except ScnasError as error:
             self.set("disk", error.redacted)
         except OSError as error:

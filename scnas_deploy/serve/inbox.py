@@ -5,10 +5,10 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from scnas_deploy.errors import SpoolFullError
 from scnas_deploy.jobs.patience import patiently
 from scnas_deploy.serve.arrivals import Arrivals, study_key
 from scnas_deploy.serve.metrics import Metrics
+from scnas_deploy.serve.space import Space
 from scnas_deploy.serve.spool import Spool
 
 
@@ -31,7 +31,7 @@ class Inbox:
         spool: Keeps them.
         arrivals: Know of them.
         metrics: Count them.
-        min_free_bytes: With less free space nothing is taken.
+        space: Lets in what fits.
         patience_s: Seconds that a sender waits for an absent ledger.
         stop: Ends the waiting.
     """
@@ -42,12 +42,12 @@ class Inbox:
         arrivals: Arrivals,
         metrics: Metrics,
         *,
-        min_free_bytes: int,
+        space: Space,
         patience_s: float,
         stop: threading.Event,
     ) -> None:
         self._spool, self._arrivals, self._metrics, self._stop = spool, arrivals, metrics, stop
-        self._min_free_bytes, self._patience_s = min_free_bytes, patience_s
+        self._space, self._patience_s = space, patience_s
 
     def receive(self, arrival: Arrival) -> None:
         """Take an object. When this returns it is on the disk and in the ledger.
@@ -58,9 +58,9 @@ class Inbox:
             InputError: If the spool has gone away.
             LedgerError: If the ledger stays away.
         """
-        require_space(self._spool, self._min_free_bytes)
         key = study_key(arrival.study_uid, arrival.called_ae_title)
-        self._store_and_note(key, arrival)
+        with self._space.reserve(len(arrival.content)):
+            self._store_and_note(key, arrival)
         self._metrics.objects_received.inc()
 
     def _store_and_note(self, key: str, arrival: Arrival) -> None:
@@ -95,19 +95,3 @@ class Inbox:
             return set(sop_instance_uids)
         there = {name.partition(".")[0] for name in self._spool.objects(key)}
         return {uid for uid in sop_instance_uids if self._spool.object_prefix(uid) not in there}
-
-
-def require_space(spool: Spool, min_free_bytes: int) -> None:
-    """Refuse to take anything more where the disk is nearly full.
-
-    Raises:
-        SpoolFullError: If it is.
-    """
-    free = spool.free_bytes()
-    if free < min_free_bytes:
-        raise SpoolFullError(
-            "the spool",
-            expected=f"at least {min_free_bytes / 1e9:.2f} GB of free space",
-            found=f"{free / 1e9:.2f} GB",
-            remedy="Send it again later; an operator has to free space, or lower disk.min_free_bytes",
-        )

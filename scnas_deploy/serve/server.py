@@ -68,6 +68,7 @@ class Server:
         self._settings = settings
         self._drain = stop
         self._spool, self._trust = Spool(settings.spool), trust_of(settings)
+        self._space = Space(self._spool, settings.disk.min_free_bytes)
         self._rulebook, self._metrics, self._running = RuleBook(path, settings), Metrics(), Running()
         self._catalog = ModelCatalog(models_of(settings), self._spool, self._trust)
         self._pool = ModelPool(self._spool, settings.work, self._trust, EngineClock())
@@ -179,7 +180,7 @@ class Server:
         if settings.grpc:
             self._rpc = RpcServer(
                 settings.grpc,
-                Space(self._spool, settings.disk.min_free_bytes),
+                self._space,
                 self._spool,
                 ledger,
                 self._catalog,
@@ -195,7 +196,7 @@ class Server:
             self._spool,
             Arrivals(ledger),
             self._metrics,
-            min_free_bytes=self._settings.disk.min_free_bytes,
+            space=self._space,
             patience_s=dicom.ledger_patience_s if dicom else 0.0,
             stop=self._drain,
         )
@@ -254,7 +255,7 @@ class Server:
 
     def _look(self, ledger: Ledger) -> None:
         self._health.check_ledger(ledger)
-        self._health.check_disk(self._spool, self._settings.disk.min_free_bytes)
+        self._health.check_disk(self._spool, self._space)
 
     def _add_loop(self, name: str, action: Callable[[], object], every_s: float, *, first_after_s: float = 0.0) -> None:
         loop = Loop(name, action, every_s, self._drain, first_after_s=first_after_s)

@@ -14,6 +14,7 @@ from scnas_deploy.serve.arrivals import Arrivals
 from scnas_deploy.serve.catalog import ModelCatalog
 from scnas_deploy.serve.inbox import Arrival, Inbox
 from scnas_deploy.serve.metrics import Metrics
+from scnas_deploy.serve.space import Space
 from scnas_deploy.serve.spool import Spool
 from tests.jobs.conftest import SetClock, ledger_url, postgres  # noqa: F401  # fixtures
 from tests.serve.studies import crop_objects, encoded
@@ -80,7 +81,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def inbox(spool: Spool, ledger: Ledger, metrics: Metrics) -> Inbox:
-    return Inbox(spool, Arrivals(ledger), metrics, min_free_bytes=1, patience_s=0.0, stop=threading.Event())
+    return Inbox(spool, Arrivals(ledger), metrics, space=Space(spool, 1), patience_s=0.0, stop=threading.Event())
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from scnas_deploy.serve.health import Health
 from scnas_deploy.serve.model_pool import EngineClock, ModelPool
 from scnas_deploy.serve.rulebook import RuleBook
 from scnas_deploy.serve.settings import Rule, ServeSettings, WorkSettings
+from scnas_deploy.serve.space import Space
 from tests.serve.conftest import MODEL
 
 
@@ -48,10 +49,10 @@ def test_a_missing_model_is_named(check_models):
 
 def test_a_full_disk_and_an_absent_ledger(health, spool, ledger, tmp_path, told):
     health.set("models", "")
-    health.check_disk(spool, 10**18)
+    health.check_disk(spool, Space(spool, 10**18))
     health.check_ledger(ledger)
     assert list(health.troubles()) == ["disk"]
-    health.check_disk(spool, 1)
+    health.check_disk(spool, Space(spool, 1))
     ledger.close()
     for file in tmp_path.glob("ledger.db*"):
         file.unlink()
@@ -80,5 +81,5 @@ def test_where_no_engine_opens_it_is_not_ready_until_one_does(health, catalog, s
 def test_a_spool_that_is_away_is_trouble(health, spool):
     health.set("models", "")
     (spool.root / "incoming").rmdir()
-    health.check_disk(spool, 1)
+    health.check_disk(spool, Space(spool, 1))
     assert "the server started" in health.troubles()["disk"]

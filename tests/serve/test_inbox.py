@@ -7,6 +7,7 @@ import pytest
 from scnas_deploy.errors import InputError, LedgerError, SpoolFullError
 from scnas_deploy.serve.arrivals import Arrivals, study_key
 from scnas_deploy.serve.inbox import Inbox
+from scnas_deploy.serve.space import Space
 from tests.serve.studies import crop_objects
 
 
@@ -29,7 +30,7 @@ def test_of_what_never_came_nothing_is_known(sending):
 
 
 def test_a_full_disk_takes_nothing(spool, ledger, metrics, scnas_data, sending):
-    full = Inbox(spool, Arrivals(ledger), metrics, min_free_bytes=10**18, patience_s=0, stop=threading.Event())
+    full = Inbox(spool, Arrivals(ledger), metrics, space=Space(spool, 10**18), patience_s=0, stop=threading.Event())
     sending.inbox = full
     with pytest.raises(SpoolFullError):
         sending.send(last=1)

@@ -162,11 +162,7 @@ class DicomNode:
             status, why = self._store(stored)
         except FormatError as error:
             status, why = MALFORMED, error.redacted
-        except (
-            OSError,
-            MemoryError,
-            LedgerError,
-        ) as error:  # our disk, share, memory or ledger: not the object's fault
+        except (OSError, MemoryError, LedgerError) as error:  # by no fault of the object
             status, why = OUT_OF_RESOURCES, in_words(error)
         except Exception as error:  # noqa: BLE001  # the sender is to keep its object, whatever it is
             status, why = FAILED, in_words(error)

@@ -206,7 +206,6 @@ def test_a_refusal_is_said_after_the_others_were_sent(files, status):
 
 
 def test_an_object_that_is_not_taken_now_holds_up_no_other_and_is_sent_again_alone(files):
-    """Also not one that is refused for good."""
     kept, sent = [], []
     with _receiver(SEG, SR, statuses=(0x0110, 0x0000), sent=sent) as port:
         sender = open_destination(_dicom(port), "SCNAS")

@@ -218,7 +218,7 @@ def test_refusals_are_counted_by_their_reasons(inbox):
 
 
 def test_a_full_spool_leaves_nothing_behind(start_node, inbox, monkeypatch):
-    monkeypatch.setattr(inbox, "_min_free_bytes", 1 << 60)
+    monkeypatch.setattr(inbox._space, "_min_free_bytes", 1 << 60)
     dataset = Drawing().plane(0)
     assert _status(start_node().port, dataset) == 0xA700
     assert inbox.known(dataset.StudyInstanceUID, "SCNAS") == 0
@@ -257,7 +257,7 @@ def test_an_object_that_is_being_kept_is_in_memory_once(start_node):
 
 
 def test_all_senders_together_take_no_more_memory_than_two_objects(start_node, caplog):
-    """Whatever waits in the inbox counts, and a sender that vanishes leaves nothing behind."""
+    """What waits in the inbox counts too."""
     holding, dataset = _HoldingInbox(), Drawing().plane(0)
     dataset.PixelData = b"\0" * 6000
     node = start_node(takes=holding, max_object_bytes=8000)

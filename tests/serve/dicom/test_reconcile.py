@@ -298,10 +298,10 @@ def test_a_full_spool_is_said_and_the_rest_comes_later(orthanc, password, inbox,
     orthanc.upload(_drawn(tmp_path, "study"))
     source = QidoSource(kind="qido", name="archive", url=orthanc.url, user=USER, password=password)
     reconciler = Reconciler(source, inbox, "SCNAS")
-    monkeypatch.setattr(inbox, "_min_free_bytes", 1 << 60)
+    monkeypatch.setattr(inbox._space, "_min_free_bytes", 1 << 60)
     with pytest.raises(SpoolFullError):
         reconciler.run_once()
-    monkeypatch.setattr(inbox, "_min_free_bytes", 1)
+    monkeypatch.setattr(inbox._space, "_min_free_bytes", 1)
     assert reconciler.run_once() == Reconciled(found=1, missing=1, fetched=NUM)
 
 
