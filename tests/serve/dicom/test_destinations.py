@@ -180,7 +180,9 @@ def test_a_receiver_that_takes_nothing_is_no_matter_of_time(files):
     ("rejects", "error"),
     [((1, 1, 3), RefusedError), ((1, 1, 7), RefusedError), ((2, 3, 2), UnreachableError)],
 )
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_rejections_are_for_good_or_for_now(files, rejects, error):
+    """A thread of the library may still look at the association that it has just rejected, and end with an error."""
     with _receiver(SEG, rejects=rejects) as port, pytest.raises(error):
         open_destination(_dicom(port), "SCNAS").send(files, _on)
 
