@@ -130,8 +130,3 @@ class Arrivals:
         """Return those of the keys that are of studies."""
         with self._ledger.reading() as connection:
             return {key for key in connection.scalars(sa.select(ARRIVALS.c.key)) if key in keys}
-
-    def num_open(self) -> int:
-        """Return how many studies are open."""
-        with self._ledger.reading() as connection:
-            return int(connection.scalar(sa.select(sa.func.count()).where(_OPEN)) or 0)

@@ -51,7 +51,7 @@ def test_a_closed_study_is_quiet_for_good(arrivals, clock):
     (study,) = arrivals.quiet(10)
     arrivals.close(study, num_objects=1, outcome="rules: a")
     assert arrivals.quiet(10) == []
-    assert arrivals.num_open() == 0
+    assert arrivals.quiet(0) == []
     (closed,) = arrivals.closed(before=clock.now)
     assert (closed.outcome, closed.num_objects) == ("rules: a", 1)
 
