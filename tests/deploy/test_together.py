@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.tools import DEPLOY, deployed_orthanc
-from tests.serve.dicom.orthanc import Orthanc, free_port
+from tests.ports import free_port
+from tests.serve.dicom.orthanc import Orthanc
 from tests.serve.process import ServerProcess, wait_until
 from tests.serve.studies import crop_objects, encoded
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,14 +11,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.ports import free_port
+
 SCNAS = Path(sys.executable).with_name("scnas")
 PATIENCE_S = 120
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 def wait_until(condition: Callable[[], object], what: str, *, patience_s: float = PATIENCE_S) -> None:

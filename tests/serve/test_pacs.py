@@ -14,9 +14,10 @@ from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.results.other_proofs import prove_report
 from scnas_deploy.results.proof import prove_segmentation
 from scnas_deploy.results.source import source_of
+from tests.ports import free_port
 from tests.serve.conftest import MODEL
 from tests.serve.dicom.orthanc import AE_TITLE, PASSWORD, USER, Orthanc
-from tests.serve.process import ServerProcess, free_port, wait_until
+from tests.serve.process import ServerProcess, wait_until
 from tests.serve.studies import crop_objects, encoded
 
 ROUTE = Path(__file__).parents[2] / "deploy" / "orthanc" / "route.lua"

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import socket
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from scnas_deploy.training.prepared import PreparedCases
 from scnas_deploy.training.run import build_network
 from scnas_deploy.training.trainer import TrainingConfig, TrainingTask
 from tests.killing import assert_same_run, end_when, num_epochs_logged, output_of, run, start, wait_until
+from tests.ports import free_port
 from tests.training.test_resume import command, resume
 
 NUM_STEPS = 3
@@ -38,9 +38,8 @@ def one_machine_without_gpus():
 
 def in_processes(world_size: int, action, *arguments) -> list[int]:
     """Run ``action(world, *arguments)`` in that many processes as torchrun would; returns their exit statuses."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     context = multiprocessing.get_context("spawn")
+    port = free_port()
     places = [(rank, world_size, port) for rank in range(world_size)]
     processes = [context.Process(target=in_world, args=(place, action, *arguments)) for place in places]
     for process in processes:

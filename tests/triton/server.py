@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +15,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from tests.conftest import REQUIRE_ALL
+from tests.ports import free_port
 
 VENV = Path(__file__).parents[2] / ".venv-triton"
 _PATIENCE_SECONDS = 60
@@ -115,11 +115,6 @@ class RunningTriton:
             time.sleep(0.02)
         last = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
         raise RuntimeError(f"tritonserver is not ready, exit status {self._process.poll()}, {self.log}:\n{last}")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def require_installed() -> None:

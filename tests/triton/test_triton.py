@@ -24,7 +24,8 @@ from scnas_deploy.inference.package import open_package
 from scnas_deploy.inference.triton_config import Serving
 from scnas_deploy.inference.triton_repository import CONFIG, write_repository
 from tests.inference.conftest import SHIPPED
-from tests.triton.server import RunningTriton, free_port
+from tests.ports import free_port
+from tests.triton.server import RunningTriton
 
 T = TypeVar("T")
 PATCHES = np.random.default_rng(0).standard_normal((5, 1, 24, 24, 24), dtype=np.float32)

@@ -11,7 +11,8 @@ from scnas_deploy.serve.dicom.node import DicomNode
 from scnas_deploy.serve.inbox import Inbox
 from scnas_deploy.serve.settings import DicomSettings, Peer
 from tests.conftest import REQUIRE_ALL
-from tests.serve.dicom.orthanc import AE_TITLE, PLUGIN, PROGRAM, Orthanc, free_port
+from tests.ports import free_port
+from tests.serve.dicom.orthanc import AE_TITLE, PLUGIN, PROGRAM, Orthanc
 
 LOOPBACK = ip_network("127.0.0.1")
 PEERS = tuple(Peer(ae_title=title, address=LOOPBACK) for title in ("SENDER", AE_TITLE))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REQUIRE_ALL
-from tests.serve.dicom.orthanc import free_port
+from tests.ports import free_port
 
 _PATIENCE_SECONDS = 60
 

@@ -10,7 +10,8 @@ from scnas_deploy.results.formats import Format
 from scnas_deploy.serve.dicom.delivery import DeliveryHandler
 from scnas_deploy.serve.settings import DicomDestination, ServeSettings, StowDestination
 from scnas_deploy.serve.work import DELIVER, DeliveryAnswer
-from tests.serve.dicom.orthanc import AE_TITLE, Orthanc, free_port
+from tests.ports import free_port
+from tests.serve.dicom.orthanc import AE_TITLE, Orthanc
 from tests.serve.dicom.results import delivery, described, write_result
 from tests.serve.dicom.stow_fake import FakeStow
 

@@ -12,9 +12,10 @@ from scnas_deploy.errors import ConfigError, FormatError, RefusedError, Unreacha
 from scnas_deploy.serve.dicom.destinations import open_destination
 from scnas_deploy.serve.dicom.outcomes import Receipts
 from scnas_deploy.serve.settings import ClientTls, Destination, DicomDestination, StowDestination, Tls
+from tests.ports import free_port
 from tests.serve.dicom.certificates import Certificates
 from tests.serve.dicom.dcmtk import Receiver
-from tests.serve.dicom.orthanc import AE_TITLE, PASSWORD, USER, Orthanc, free_port
+from tests.serve.dicom.orthanc import AE_TITLE, PASSWORD, USER, Orthanc
 from tests.serve.dicom.results import dicom_files, write_result
 from tests.serve.dicom.stow_fake import FakeStow
 

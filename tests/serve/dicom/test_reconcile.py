@@ -17,9 +17,10 @@ from scnas_deploy.serve.dicom.qido import _QidoArchive
 from scnas_deploy.serve.dicom.reconcile import Reconciled, Reconciler
 from scnas_deploy.serve.settings import FindSource, QidoSource, ReconcileSource
 from tests.dicom_drawing import Drawing, Grid
+from tests.ports import free_port
 from tests.serve.dicom.conftest import NODE_PORT
 from tests.serve.dicom.dcmtk import send
-from tests.serve.dicom.orthanc import AE_TITLE, PASSWORD, USER, free_port
+from tests.serve.dicom.orthanc import AE_TITLE, PASSWORD, USER
 from tests.serve.dicom.results import dicom_files, write_result
 
 GRID = Grid(shape=(8, 8, 3))
