@@ -169,6 +169,15 @@ def _shared(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """A Chromium for all tests of this process."""
+    from tests.browser import chromium
+
+    with chromium() as started:
+        yield started
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 16 KiB; needs root, as in CI and containers."""

@@ -1,0 +1,1 @@
+"""What a search, an evaluation or a bench has written, as pages. Torch-free."""
