@@ -86,4 +86,3 @@ def test_foreign_scripts_are_those_listed_and_carry_their_licences():
     scripts = {each.name for each in ASSETS.iterdir() if each.name.endswith(".js")}
     own = {name for name in scripts - listed.keys() if len(ASSETS.joinpath(name).read_text()) < 20_000}
     assert scripts == listed.keys() | own
-
