@@ -89,6 +89,7 @@ def test_a_folder_becomes_masks_and_a_summary_and_the_same_call_does_nothing_twi
     assert all(after[name] == time_ns for name, time_ns in before.items() if name != corrected.name)
 
 
+@pytest.mark.soak
 def test_killed_and_called_again_every_study_is_there_once(with_model, archive):
     manifest, out = archive(12), with_model.folder / "out"
     end_at(start(with_model, manifest, "-o", "out"), out, 3, kill_group)

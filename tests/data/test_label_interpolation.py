@@ -52,6 +52,7 @@ def test_the_order_in_memory_makes_no_difference(order, out_order):
     np.testing.assert_array_equal(out, resampled(labels, (30, 9, 25)))
 
 
+@pytest.mark.soak
 def test_planes_of_many_parts_and_places_of_many_chunks():
     labels = noise((3, 90, 80))
     found = resampled(labels, (4, 400, 350))

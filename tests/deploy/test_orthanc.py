@@ -75,6 +75,7 @@ def _settle(orthanc: Orthanc, num_jobs: int) -> None:
     assert [each["State"] for each in _jobs(orthanc)] == ["Success"] * num_jobs
 
 
+@pytest.mark.soak
 def test_images_are_sent_once_and_results_never(orthanc, node, tmp_path):
     drawing = Drawing(grid=Grid(shape=(8, 6, 5)))
     images = _files(tmp_path, drawing)

@@ -56,6 +56,7 @@ def _modalities(orthanc: Orthanc) -> set[str]:
     return {each["MainDicomTags"]["Modality"] for each in orthanc.get("/series?expand")}
 
 
+@pytest.mark.soak
 def test_a_study_that_came_while_the_server_was_away_gets_its_results(server, orthanc, scnas_data, tmp_path):
     study = tmp_path / "study"
     study.mkdir()

@@ -23,6 +23,7 @@ def operators(model: bytes) -> set[str]:
     return {node.op_type for node in onnx.load_from_string(model).graph.node}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_every_part_runs_on_the_engine(engine):
     for place in PARTS:
@@ -69,6 +70,7 @@ def test_what_runs_beside_a_part_is_taken_off(phantom_plan, monkeypatch):
             assert entry.milliseconds == own[place.part], place
 
 
+@pytest.mark.soak
 def test_the_skeleton_is_counted_and_measured_as_a_network(phantom_plan):
     architecture, measuring = ScnasArchitecture(cells=SKELETON, stem_channels=8), Measuring(num_threads=1, repeats=1)
     assert measure_network(measuring, architecture, phantom_plan, Pace(measuring, phantom_plan, 8)) > 0

@@ -34,6 +34,7 @@ def study(shipped):
     return example_study(shipped.plan)
 
 
+@pytest.mark.soak
 def test_an_engine_whose_process_dies_is_a_row_and_the_others_are_measured(shipped, study):
     options = BenchOptions(engines=("onnxruntime", "openvino"), num_threads=1, repeats=2)
     turns = []

@@ -92,6 +92,7 @@ print(labelled.forecast.peak, labelled.taken_bytes)
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("probabilities", [False, True])
 @pytest.mark.parametrize("shape", [(300, 260, 240), (240, 260, 300)], ids=["long in X", "long in Z"])
 def test_what_was_said_is_about_what_it_took(shape, probabilities, tmp_path):

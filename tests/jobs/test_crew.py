@@ -91,6 +91,7 @@ def test_losses_among_jobs_that_are_finished_are_not_in_a_row(clock):
     assert [wait_s for _, wait_s in losses] == [1.0] * 4
 
 
+@pytest.mark.soak
 def test_a_few_jobs_that_end_their_workers_do_not_stop_the_others(ledger_url):
     def start(name):
         return SleepingRunner(ledger_url, name, deadly=[0, 1, 2])
@@ -162,6 +163,7 @@ def kill_while_working(url, num_jobs, kills, *, num_workers=1, for_good=False):
     assert all(job.result["n"] == job.payload["n"] for job in jobs.values())
 
 
+@pytest.mark.soak
 def test_a_killed_workers_job_is_done_by_its_successor(ledger_url):
     kill_while_working(ledger_url, num_jobs=12, kills=1)
 
@@ -185,6 +187,7 @@ def wait_for(answer):
     return found
 
 
+@pytest.mark.soak
 def test_a_stopped_worker_that_wakes_after_its_lease_changes_nothing(ledger_url):
     with Ledger(ledger_url) as ledger:
         ledger.enqueue(QUEUE, new_jobs(1))

@@ -125,10 +125,12 @@ def tensors_of(state, path="") -> dict[str, torch.Tensor]:
     return {name: value for key, child in pairs for name, value in tensors_of(child, f"{path}/{key}").items()}
 
 
+@pytest.mark.soak
 def test_processes_agree_on_means_and_flags():
     assert in_processes(2, agree) == [0, 0]
 
 
+@pytest.mark.soak
 def test_a_lost_process_is_an_error_that_says_how_to_go_on():
     assert in_processes(2, lose_the_other) == [0, 0]
 
@@ -142,9 +144,8 @@ def test_a_process_by_itself_needs_no_others(monkeypatch):
     assert (tensor.item(), world.largest(2), world.is_main) == (3.0, 2, True)
 
 
-@pytest.mark.parametrize(
-    "kind", ["train", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("search", "ronasmis"))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["train", "search", "ronasmis"])
 def test_two_processes_take_the_steps_of_one(kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path):
     arguments = (kind, phantom_dataset, phantom_plan, varied_genotype, tmp_path)
     for world_size in (1, 2):
