@@ -1,6 +1,5 @@
-"""The process we run in: a clean stop on a signal, and the cores it may use."""
+"""A clean stop of this process on a signal."""
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -27,8 +26,3 @@ def interrupt_flag() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def num_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

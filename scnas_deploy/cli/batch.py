@@ -148,7 +148,7 @@ def _end(status: int, *, stopped: bool) -> None:
 
 def _threads(threads: int | None, workers: int, *, on_ray: bool) -> int | None:
     """Threads a worker: on this machine they share the cores, on Ray each takes what it has reserved."""
-    from scnas_deploy.process import num_cores
+    from scnas_deploy.machine import num_cores
 
     if threads is not None or (workers == 1 and not on_ray):
         return threads

@@ -12,7 +12,8 @@ from typing import Final
 
 from scnas_deploy.cli.console import note
 from scnas_deploy.cli.fold_jobs import FoldJob
-from scnas_deploy.process import interrupt_flag, num_cores
+from scnas_deploy.machine import num_cores
+from scnas_deploy.process import interrupt_flag
 from scnas_deploy.training.cross_validation import FoldFailure
 from scnas_deploy.training.distributed import end_with_parent
 

@@ -34,7 +34,7 @@ def spread(gpus: int) -> None:
         ConfigError: If there are fewer GPUs.
         PeerError: If a signal, such as that of a machine out of memory, has ended a process.
     """
-    from scnas_deploy.process import num_cores
+    from scnas_deploy.machine import num_cores
     from scnas_deploy.training.distributed import check_gpus, started_by_torchrun
 
     if gpus == 1 or started_by_torchrun():

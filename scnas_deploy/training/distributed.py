@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, distributed
 
 from scnas_deploy.errors import ConfigError, PeerError
-from scnas_deploy.process import num_cores
+from scnas_deploy.machine import num_cores
 
 _TORCHRUN: Final = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 _PATIENCE: Final = timedelta(hours=2)
