@@ -1,9 +1,14 @@
 """A server that is stopped, killed, or given other models."""
 
+import shutil
 import signal
+from functools import partial
 
 import pytest
 
+from scnas_deploy.export.amending import amend_package
+from scnas_deploy.inference.package import open_package
+from scnas_deploy.project import ChannelSettings, LabelSettings, Project
 from tests.serve.process import wait_until
 from tests.serve.running_server import MODEL, jobs_of, models_of, start_server
 from tests.serve.sender import send_study
@@ -52,6 +57,27 @@ def test_a_model_is_added_and_rules_are_changed_without_a_restart(server, scnas_
     server.settings.write_text(server.settings.read_text().replace('name = "head"', 'name = "again"'))
     wait_until(lambda: done(server, 1), "the study is done")
     assert jobs_of(server)[0].payload["rule"] == "again"
+
+
+def test_a_model_is_replaced_and_taken_back_without_a_restart(server, scnas_data, tmp_path):
+    path = models_of(server).packages()[MODEL]
+    first, second = shutil.copyfile(path, tmp_path / "first.scnas"), tmp_path / "second.scnas"
+    recoloured(first, second)
+    for number, package in enumerate((first, second, first), 1):
+        models_of(server).install(package, MODEL)
+        send_study(server.dicom, crop_objects(scnas_data, number))
+        wait_until(partial(done, server, number), f"{number} studies are done")
+    used = [job.payload["model_digest"] for job in reversed(jobs_of(server))]
+    assert used == [open_package(package).digest for package in (first, second, first)]
+    assert used[0] != used[1]
+
+
+def recoloured(source, target):
+    """Another model: the same network, its structures in other colours."""
+    plan = open_package(source).plan
+    labels = {label.value: LabelSettings(name=label.name, color="#00ff00") for label in plan.labels}
+    channels = {0: ChannelSettings(name=plan.channels[0].name, normalisation="zscore")}
+    amend_package(source, Project(name=plan.name, dataset=source.parent, labels=labels, channels=channels), target)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
