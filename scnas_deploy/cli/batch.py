@@ -48,7 +48,7 @@ def batch(
     ] = None,
     ledger: Annotated[
         str | None,
-        typer.Option("--ledger", help=f"postgresql://... or sqlite:///FILE; left out, {LEDGER} in the folder."),
+        typer.Option("--ledger", help=f"Left out, {LEDGER} in the folder; else postgresql://... or sqlite:///FILE."),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Studies segmented at a time.")] = 1,
     engine: options.EngineOption = "auto",

@@ -61,4 +61,5 @@ def _print(costs: "Costs", output: Path) -> None:
     by_stem = {(name(entry), 4 * entry.place.node_channels): entry.milliseconds for entry in full}
     rows = [[part, *(f"{by_stem[part, stem]:.3f}" for stem in costs.stems)] for part in names]
     table([f"ms at level 0, {costs.engine}", *(f"stem {stem}" for stem in costs.stems)], rows)
-    say(f"Wrote {output}. Next: scnas search --budget-ms MS --costs {output}")
+    say(f"Wrote {output}.")
+    say(f"Next: scnas search --budget-ms MS --costs {output}")

@@ -1,101 +1,99 @@
-"""What commands print with: progress, tables and JSON."""
+"""What commands print with: progress, tables, lines and JSON.
+
+On a terminal all of it fits the terminal's width. Elsewhere a line is as long as what it says.
+"""
 
 import json
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
-Report = Callable[..., None]
-"""Called with done, total, and optionally the latest figures in words."""
+from scnas_deploy.cli.bars import Report, progress
+from scnas_deploy.cli.columns import GAP, Column, columns_of, lay_out, width_of_table
+from scnas_deploy.cli.terminal import cells_in, fitted, printable, width_of
 
-_PLAIN_INTERVAL_SECONDS = 10.0
-_WORTH_A_LINE_SECONDS = 2.0
+__all__ = ["Report", "note", "progress", "say", "say_facts", "say_json", "table"]
 
-
-@contextmanager
-def progress(title: str) -> Iterator[Report]:
-    """Show progress on standard error: a bar with rate and time left on a terminal, plain lines elsewhere."""
-    if sys.stderr.isatty():
-        with _bar(title) as report:
-            yield report
-    else:
-        yield _plain(title)
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None, figures="")
-        yield lambda done, total, figures="": bar.update(task, completed=done, total=total, figures=figures)
-
-
-def _plain(title: str) -> Report:
-    started = last = time.monotonic()
-
-    def report(done: int, total: int, figures: str = "") -> None:
-        nonlocal last
-        now = time.monotonic()
-        ended = done == total and now - started > _WORTH_A_LINE_SECONDS
-        if not ended and now - last < _PLAIN_INTERVAL_SECONDS:
-            return
-        last = now
-        left = f", {(now - started) / done * (total - done):.0f} s left" if done else ""
-        sys.stderr.write(f"{title}: {done} of {total}, {now - started:.0f} s{left} {figures}".rstrip() + "\n")
-
-    return report
+_ASCII_RULE: Final = "    \n    \n -- \n    \n    \n    \n    \n    \n"
+"""rich's SIMPLE_HEAD, for terminals without line-drawing letters."""
 
 
 def say(text: str = "") -> None:
     """Print a line of the result."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(fitted(text, width_of(sys.stdout)) + "\n")
 
 
 def note(text: str) -> None:
     """Print a line about the work, apart from the result."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(fitted(text, width_of(sys.stderr)) + "\n")
 
 
 def say_json(value: Any) -> None:
     """Print a result for a program."""
-    say(json.dumps(value, indent=1))
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def say_facts(facts: Mapping[str, str], *, indent: int = 0) -> None:
+    """Print names and, in a column beside them, what is to be said of each."""
+    longest = max(map(cells_in, facts), default=0)
+    for name, value in facts.items():
+        head = " " * indent + name + " " * (longest - cells_in(name) + GAP)
+        line = (head + printable(value)).rstrip()
+        sys.stdout.write(fitted(line, width_of(sys.stdout), hanging=cells_in(head) - indent) + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[str] = ()) -> None:
-    """Print a table: boxed and coloured on a terminal, aligned columns elsewhere.
+    """Print a table: laid out for the terminal, see :func:`lay_out`; elsewhere aligned by spaces, one line a row.
 
     Args:
         columns: Their heads.
         rows: Their cells.
-        words: Columns of words, which begin at the left as the first one does.
+        words: Columns of words, which begin at the left as the first one does; the others are numbers, which end at
+            the right.
     """
-    from rich import box
+    width = width_of(sys.stdout)
+    layout = lay_out(columns_of(columns, rows, words), width)
+    for number, block in enumerate(layout.blocks):
+        below = layout.below if number == 0 else ()
+        if number:
+            sys.stdout.write("\n")
+        heads, lines = _drawn(block, len(rows), ruled=width is not None)
+        for line in heads:
+            sys.stdout.write(line + "\n")
+        for place, line in enumerate(lines):
+            sys.stdout.write(line + "\n")
+            for column in below:
+                _say_below(column, place, width)
+
+
+def _say_below(column: Column, place: int, width: int | None) -> None:
+    if cell := column.cells[place]:
+        sys.stdout.write(fitted(f"  {column.name}: {cell}", width, hanging=2) + "\n")
+
+
+def _drawn(columns: Sequence[Column], num_rows: int, *, ruled: bool) -> tuple[list[str], list[str]]:
+    """The lines of a table's head, and one line for each of its rows."""
+    from rich.box import SIMPLE_HEAD, Box
     from rich.console import Console
     from rich.table import Table
 
-    terminal = sys.stdout.isatty()
-    grid = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False)
+    console = Console(
+        width=max(1, width_of_table(columns)),  # wider than the terminal if it must be: nothing is cut
+        color_system="auto" if ruled else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    unicode = console.encoding.startswith("utf")
+    rule = (SIMPLE_HEAD if unicode else Box(_ASCII_RULE, ascii=True)) if ruled else None
+    padding = (0, GAP - 1 if ruled else GAP, 0, 0)  # a ruled table has a space for the line that it does not draw
+    grid = Table(box=rule, pad_edge=False, show_edge=False, padding=padding)
     for column in columns:
-        grid.add_column(column, justify="left" if column in (columns[0], *words) else "right", overflow="fold")
-    for row in rows:
-        grid.add_row(*row)
-    Console(file=sys.stdout, width=None if terminal else 200, markup=False).print(grid)
+        grid.add_column("\n".join(column.head), justify="left" if column.is_words else "right", no_wrap=True)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        grid.add_row(*cells)
+    with console.capture() as captured:
+        console.print(grid)
+    lines = [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
+    num_heads = len(lines) - num_rows
+    return lines[:num_heads], lines[num_heads:]

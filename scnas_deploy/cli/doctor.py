@@ -3,7 +3,7 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from scnas_deploy.cli.console import say, say_json, table
+from scnas_deploy.cli.console import say, say_facts, say_json, table
 from scnas_deploy.cli.options import JsonOption, model_folder
 
 _PARTS = (
@@ -38,12 +38,12 @@ def doctor(json: JsonOption = False) -> None:
         folders = {"models": str(model_folder().path), "trusted_keys": str(user_keys())}
         say_json({"python": platform.python_version(), "packages": found, **folders})
         return
-    rows = [
-        [name, purpose, found[name] or f"missing: pip install 'scnas-deploy[{extra}]'"]
-        for name, extra, purpose in _PARTS
-    ]
-    table(["package", "for", "version"], rows)
-    say(f"Python {platform.python_version()}, models in {model_folder().path}, trusted keys in {user_keys()}")
+    rows = [[name, purpose, extra, found[name] or "missing"] for name, extra, purpose in _PARTS]
+    table(["package", "for", "extra", "version"], rows, words=("for", "extra", "version"))
+    if None in found.values():
+        say("What is missing comes with its extra, as in: pip install 'scnas-deploy[gpu]'")
+    places = {"models": str(model_folder().path), "trusted keys": str(user_keys())}
+    say_facts({"Python": platform.python_version(), **places})
     if _version("onnxruntime") and _version("onnxruntime-gpu"):
         say("onnxruntime and onnxruntime-gpu are both installed but share one import name: uninstall one of them.")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scnas_deploy.cli import options
 from scnas_deploy.cli.console import say, say_json
+from scnas_deploy.cli.terminal import printable
 
 if TYPE_CHECKING:
     from scnas_deploy.data.dicom.choice import Candidate, Choice, SeriesChoice
@@ -25,7 +26,8 @@ def explain_series(study: list[Path], model: Path, how: "SeriesChoice", *, as_js
     for each in choice.candidates:
         number, described = _text(each, "SeriesNumber"), _text(each, "SeriesDescription")
         objects = len(each.series.instances)
-        say(f"{each.number:3d}  {_text(each, 'Modality')}  {objects} object(s)  series {number}  {described}")
+        head = f"{each.number:3d}  {_text(each, 'Modality')}  {objects} object(s)  series {number}  {described}"
+        say(printable(head.rstrip()))
         say(f"     {choice.why(each)}")
     for reason, count in sorted(_others(found).items()):
         say(f"{count} other file(s): {reason}")

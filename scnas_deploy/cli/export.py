@@ -69,7 +69,8 @@ def export(
     if install:
         models = options.model_folder()
         models.install(made.path, made.name)
-        say(f"Installed as '{made.name}' in {models.path}. Next: scnas segment STUDY.nii.gz")
+        say(f"Installed as '{made.name}' in {models.path}.")
+        say("Next: scnas segment STUDY.nii.gz")
     engines = () if tensorrt is None else build_engines_here(made.path, tensorrt, made.gate)
     if served is not None and (tensorrt is None or engines):
         write_triton(made.path, served, engines)

@@ -41,5 +41,6 @@ def write_triton(package: Path, request: TritonRequest, engines: Sequence["Prepa
         return
     if engine is not None:
         say(f"It is an engine for {engine.gpu}: its server must have that, and {engine.name}.")
-    say(f"Wrote {place}. Next: tritonserver --model-repository {request.folder}")
+    say(f"Wrote {place}.")
+    say(f"Next: tritonserver --model-repository {request.folder}")
     say(f"Then: scnas segment STUDY.nii.gz -m {package} --engine triton://HOST:8001/{written.name}")

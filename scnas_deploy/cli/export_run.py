@@ -118,7 +118,7 @@ def _print(manifest: "Manifest", target: Path) -> None:
         for record in artefact.parity
     ]
     columns = ["engine against PyTorch", "precision", "largest logit error", "label agreement", "Dice", "Dice lost"]
-    table(columns, rows)
+    table(columns, rows, words=("precision",))
     say(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
 
 

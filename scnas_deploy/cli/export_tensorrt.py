@@ -94,7 +94,7 @@ def build_engines(package: Path, request: TensorRtRequest, gate: "Gate | None" =
         ]
         for one in made
     ]
-    table(["precision", "seconds to build", "ms a patch", "in a batch (of)", "engine"], rows)
+    table(["precision", "seconds to build", "ms a patch", "in a batch (of)", "engine"], rows, words=("engine",))
     say(f"Built by {made[0].name} for {made[0].gpu}; each has answered the package's canary.")
     return tuple(made)
 

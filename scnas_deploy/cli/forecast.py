@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from scnas_deploy.cli.console import note
+from scnas_deploy.pages.figures import duration
 
 _NUM_MEASURED = 5
 """Steps that are timed; the one before them, which compiles and warms up, is left out."""
@@ -44,11 +45,3 @@ class Forecast:
         rate = f"{seconds_a_step:.2g} s a step"
         steps = f"{num_steps} more steps on {self._device}, {rate}"
         return f"About {duration(left)} for {steps}; ends about {end:%Y-%m-%d %H:%M}."
-
-
-def duration(seconds: float) -> str:
-    """A time span in words, as coarse as a reader needs: '40 s', '12 min', '3 h 5 min'."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scnas_deploy.cli.console import note, progress, say, say_json
+from scnas_deploy.cli.console import note, progress, say, say_facts, say_json
 from scnas_deploy.cli.options import JsonOption, ProjectOption
 
 if TYPE_CHECKING:
@@ -108,17 +108,18 @@ def _settings(settings: "Project | None", dataset: "Dataset", checked: "DatasetR
 def _print(dataset: "Dataset", fingerprint: "Fingerprint", plan: "Plan", project: Path) -> None:
     low, high = fingerprint.extent_min_mm, fingerprint.extent_max_mm
     say(f"{dataset.name}: {fingerprint.num_cases} cases, {dataset.layout} layout")
-    say(f"  channels    {', '.join(f'{c.name} ({c.normalisation.kind})' for c in plan.channels)}")
+    facts = {"channels": ", ".join(f"{c.name} ({c.normalisation.kind})" for c in plan.channels)}
     for label in plan.labels:
         cases = fingerprint.label_cases.get(label.value, 0)
         median = fingerprint.label_median_ml.get(label.value, 0.0)
-        say(f"  label {label.value:<5} {label.name}, in {cases} cases, median {median:.2f} ml")
-    say(f"  spacing     {_triple(fingerprint.spacing_median_mm)} mm (median), plan {_triple(plan.spacing_mm)} mm")
-    say(f"  extent      {_triple(low)} to {_triple(high)} mm")
-    say(
-        f"  patch       {_triple(plan.patch_size)} voxels, mirrored along {''.join('RAS'[a] for a in plan.mirror_axes)}"
-    )
-    say(f"Wrote {project / 'scnas.toml'} and {project / 'plan.json'}. Next: scnas search")
+        facts[f"label {label.value}"] = f"{label.name}, in {cases} cases, median {median:.2f} ml"
+    facts["spacing"] = f"{_triple(fingerprint.spacing_median_mm)} mm (median), plan {_triple(plan.spacing_mm)} mm"
+    facts["extent"] = f"{_triple(low)} to {_triple(high)} mm"
+    mirrored = "".join("RAS"[axis] for axis in plan.mirror_axes)
+    facts["patch"] = f"{_triple(plan.patch_size)} voxels, mirrored along {mirrored}"
+    say_facts(facts, indent=2)
+    say(f"Wrote {project / 'scnas.toml'} and {project / 'plan.json'}.")
+    say(f"Next: scnas search{'' if project == Path() else f' --project {project}'}")
 
 
 def _triple(values: tuple[float, float, float] | tuple[int, int, int]) -> str:

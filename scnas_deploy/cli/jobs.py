@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from scnas_deploy.cli.console import say, say_json, table
+from scnas_deploy.cli.console import note, say, say_facts, say_json, table
 from scnas_deploy.cli.job_views import describe_job, describe_study, in_words, job_cells, queue_name, study_cells
 from scnas_deploy.cli.options import JsonOption
 from scnas_deploy.jobs.job import JobState
@@ -63,11 +63,14 @@ def list_jobs(
     if json:
         say_json([describe_job(job) for job in jobs])
         return
+    if not jobs:
+        note("No such jobs." if state else "No jobs.")
+        return
     columns = ["job", "queue", "state", "attempts", "age", "what", "error"]
     table(columns, [job_cells(job) for job in jobs], words=("queue", "state", "what", "error"))
 
 
-@app.command("show")
+@app.command("show", short_help="Show all of a job but what could name its patient.")
 def show(
     context: typer.Context,
     job: JobArgument,
@@ -84,13 +87,10 @@ def show(
     if json:
         say_json(told)
         return
-    width = max(map(len, told))
-    for name, value in told.items():
-        if words := in_words(name, value):
-            say(f"{name:{width}}  {words}")
+    say_facts({name: words for name, value in told.items() if (words := in_words(name, value))})
 
 
-@app.command("cancel")
+@app.command("cancel", short_help="Cancel a job that is not finished.")
 def cancel(
     context: typer.Context, job: JobArgument, ledger: LedgerOption = None, settings: SettingsOption = None
 ) -> None:
@@ -101,7 +101,7 @@ def cancel(
     say(f"Job {job} is cancelled.")
 
 
-@app.command("retry")
+@app.command("retry", short_help="Have a failed, dead or cancelled job tried again.")
 def retry(
     context: typer.Context,
     job: Annotated[int | None, typer.Argument(metavar="[JOB]", help="Number of a job.")] = None,
@@ -139,11 +139,14 @@ def counts(
     if json:
         say_json(counted)
         return
+    if not counted:
+        note("No jobs.")
+        return
     rows = [[queue_name(queue), *map(str, numbers.values())] for queue, numbers in counted.items()]
     table(["queue", *JobState], rows)
 
 
-@app.command("arrivals")
+@app.command("arrivals", short_help="List studies sent to the server and what became of them.")
 def arrivals(
     context: typer.Context,
     ledger: LedgerOption = None,
@@ -161,6 +164,9 @@ def arrivals(
         studies = Arrivals(opened).latest(limit)
     if json:
         say_json([describe_study(study, uids=uids) for study in studies])
+        return
+    if not studies:
+        note("No studies have arrived.")
         return
     columns = ["age", "objects", "from", "to", "outcome", *(["study UID"] if uids else [])]
     words = ("from", "to", "outcome", "study UID")

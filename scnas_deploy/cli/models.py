@@ -26,9 +26,11 @@ def list_models(context: typer.Context, json: JsonOption = False) -> None:
         return
     origins = {**dict.fromkeys(installed, "installed"), **dict.fromkeys(shipped, "shipped")}
     rows = [[n, origin, signed[n], "yes" if n == default else ""] for n, origin in origins.items()]
-    table(["model", "origin", "signature", "default"], rows)
+    columns = ["model", "origin", "signature", "default"]
+    table(columns, rows, words=columns)
     if not installed:
-        say(f"No model in {models.path}. Make one with scnas export, or add one with scnas models install PACKAGE.")
+        say(f"No model in {models.path}.")
+        say("Make one with scnas export, or add one with: scnas models install PACKAGE")
 
 
 def _verdict(package: Path) -> str:
@@ -56,7 +58,7 @@ def install(
     say(f"Installed {model_folder().install(package, opened.manifest.name)}, {verdict}")
 
 
-@app.command("amend")
+@app.command("amend", short_help="Correct a package's codes, colours and series rules.")
 def amend(
     package: Annotated[Path, typer.Argument(help="Package file (.scnas).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The corrected package.")],

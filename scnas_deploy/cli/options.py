@@ -175,7 +175,7 @@ def pick_preset(option: str | None, project: str) -> str:
         return "paper" if torch.cuda.is_available() else "cpu"
     if name not in PRESETS:
         raise ConfigError(
-            "--preset", expected=f"auto, {' or '.join(PRESETS)}", found=repr(name), remedy="Choose one of these"
+            "--preset", expected=f"one of auto, {', '.join(PRESETS)}", found=repr(name), remedy="Choose one of these"
         )
     return name
 

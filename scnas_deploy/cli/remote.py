@@ -59,7 +59,7 @@ def remote(
     context.obj = chosen
 
 
-@app.command("submit")
+@app.command("submit", short_help="Send a study; print its job, or bring its result.")
 def submit(
     context: typer.Context,
     study: Annotated[
@@ -117,7 +117,7 @@ def submit(
             say(str(job))
 
 
-@app.command("watch")
+@app.command("watch", short_help="Show how a job stands until it is finished.")
 def watch(
     context: typer.Context,
     job: JobArgument,
@@ -142,7 +142,7 @@ def fetch(context: typer.Context, job: JobArgument, output: FolderOption, json: 
         _print_result(client.fetch(job, output), output, job, as_json=json)
 
 
-@app.command("cancel")
+@app.command("cancel", short_help="End a job and print where it stands now.")
 def cancel(context: typer.Context, job: JobArgument, json: JsonOption = False) -> None:
     """End a job and print where it stands now; a finished one stays as it is."""
     with context.obj.connected() as client:
@@ -171,6 +171,9 @@ def jobs(
         times = ("enqueued_at", "changed_at")
         say_json([{**asdict(each), **{name: getattr(each, name).isoformat() for name in times}} for each in found])
         return
+    if not found:
+        note("No such jobs." if state else "No jobs.")
+        return
     rows = [
         [
             str(each.job),
@@ -182,7 +185,8 @@ def jobs(
         ]
         for each in found
     ]
-    table(["job", "state", "done", "model", "submitted (UTC)", "error"], rows)
+    columns = ["job", "state", "done", "model", "submitted (UTC)", "error"]
+    table(columns, rows, words=("state", "model", "submitted (UTC)", "error"))
 
 
 @app.command("models")
@@ -203,11 +207,12 @@ def models(context: typer.Context, json: JsonOption = False) -> None:
         ]
         for each in found
     ]
-    table(["model", "Dice", "structures", "default", "problem"], rows)
+    columns = ["model", "Dice", "structures", "default", "problem"]
+    table(columns, rows, words=("structures", "default", "problem"))
 
 
 def _submit(client: "Client", study: list[Path], wish: "Wish") -> int:
-    with progress("Sending") as report:
+    with progress("Sending", percent=True) as report:
         submitted = client.submit(
             study, wish, progress=lambda sent, total: report(sent, total, f"{sent / 1e6:.0f} of {total / 1e6:.0f} MB")
         )
@@ -221,7 +226,7 @@ def _wait(client: "Client", job: int, *, cancel_on_end: bool = False) -> "Standi
     from scnas_deploy.errors import JobError
 
     try:
-        with progress("Segmenting") as report:
+        with progress("Segmenting", percent=True) as report:
             for standing in client.watch(job, cancel_on_end=cancel_on_end):
                 words = standing.stage or standing.state
                 report(round(100 * standing.fraction), 100, f"{words}, {standing.patches_per_s:.1f} patches/s")

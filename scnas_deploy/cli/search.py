@@ -1,12 +1,13 @@
 """scnas search: find a genotype."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scnas_deploy.cli import budgets, options, processes
-from scnas_deploy.cli.console import note, say, say_json
+from scnas_deploy.cli.console import note, say, say_facts, say_json
 from scnas_deploy.cli.gap import gap_in_words
 from scnas_deploy.cli.search_request import Betas, Sampling, SearchRequest, TauSchedule
 from scnas_deploy.cli.started_run import StartedRun, begin, config_of, take_up
@@ -117,20 +118,22 @@ def _print(genotype: "Genotype", run: "RunFolder") -> None:
         if genotype.budget.measured > genotype.budget.limit:
             note("warning: the network costs more than the budget.")
     if isinstance(architecture, ScnasArchitecture):
-        _print_cells(architecture)
+        say_facts(_cells_in_words(architecture), indent=2)
         following = "scnas train"
     else:
         say("  " + ", ".join(f"{name} {value}" for name, value in architecture.model_dump(mode="json").items()))
         say(f"  peak memory {(found.peak_bytes or 0) / 1e9:.1f} GB (the paper's card has 10.8 GB)")
         say("The network is trained already, by the weights its children shared.")
         following = f"scnas evaluate --name {run.path.name}, or scnas train to train it anew"
-    say(f"Wrote {run.path / 'genotype.json'}. Next: {following}")
+    say(f"Wrote {run.path / 'genotype.json'}.")
+    say(f"Next: {following}")
 
 
-def _print_cells(architecture: "ScnasArchitecture") -> None:
+def _cells_in_words(architecture: "ScnasArchitecture") -> dict[str, str]:
     from scnas_deploy.networks.genotype import CellType
 
+    found = {}
     for cell_type in CellType:
-        operations = architecture.cells.of(cell_type)
-        counts = {operation: operations.count(operation) for operation in dict.fromkeys(operations)}
-        say(f"  {cell_type:<10} " + ", ".join(f"{count} x {operation}" for operation, count in counts.items()))
+        counts = Counter(architecture.cells.of(cell_type))
+        found[str(cell_type)] = ", ".join(f"{count} x {operation}" for operation, count in counts.items())
+    return found

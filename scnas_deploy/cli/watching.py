@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scnas_deploy.cli.console import Report, note, progress
-from scnas_deploy.cli.forecast import Forecast, duration
+from scnas_deploy.cli.forecast import Forecast
+from scnas_deploy.pages.figures import duration
 
 if TYPE_CHECKING:
     from scnas_deploy.training.distributed import World

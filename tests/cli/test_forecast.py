@@ -2,9 +2,7 @@
 
 import re
 
-import pytest
-
-from scnas_deploy.cli.forecast import Forecast, duration
+from scnas_deploy.cli.forecast import Forecast
 
 
 class Clock:
@@ -44,13 +42,6 @@ def test_a_resumed_run_counts_what_is_left(capsys):
 def test_a_run_that_ends_with_its_first_steps_says_nothing(capsys):
     run_steps([1.0] * 6, total=6)
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (3599, "1 h 0 min"), (11_100, "3 h 5 min")]
-)
-def test_durations_are_as_coarse_as_a_reader_needs(seconds, words):
-    assert duration(seconds) == words
 
 
 def test_the_end_is_a_date_and_time(capsys):
