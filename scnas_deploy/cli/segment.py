@@ -78,6 +78,12 @@ def segment(
     audit: Annotated[
         Path | None, typer.Option("--audit", help="File to add a line to: who, when, which UIDs, which model.")
     ] = None,
+    view: Annotated[
+        bool, typer.Option("--view", help="Show the study with its mask in the browser afterwards, until Ctrl-C.")
+    ] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="With --view: print the address and open no browser.")
+    ] = False,
     require_signature: options.RequireSignatureOption = False,
     json: options.JsonOption = False,
 ) -> None:
@@ -94,6 +100,7 @@ def segment(
         return
     target = Target.of(study, output, format)
     target.check(study)
+    _check_view(view=view, no_browser=no_browser)
     _check_probabilities(probabilities)
     check_audit(audit)
     wanted = SegmentOptions(
@@ -109,6 +116,10 @@ def segment(
     if audit is not None:
         append_audit(audit, result, target.forms)
     _print(result, loaded.verdict.signer, target, outputs, time.monotonic() - started, as_json=json)
+    if view:
+        from scnas_deploy.cli.view import show_result
+
+        show_result(result, browser=not no_browser)
 
 
 def _segmented(
@@ -141,6 +152,13 @@ def _check_probabilities(path: Path | None) -> None:
         )
     if path is not None:
         check_writable(path)
+
+
+def _check_view(*, view: bool, no_browser: bool) -> None:
+    from scnas_deploy.errors import ConfigError
+
+    if no_browser and not view:
+        raise ConfigError("--no-browser", expected="--view beside it", found="none", remedy="Leave it out")
 
 
 def _announce(forecast: "Forecast") -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from scnas_deploy.data.dicom.library import pydicom
+from scnas_deploy.results.decoded_color import color_of
 
 _NATIVE: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 
@@ -49,6 +50,8 @@ class DecodedSegmentation:
     segments: dict[int, tuple[str, ...]]
     """Number -> label and coded type: value, scheme, meaning."""
     frames: tuple[DecodedFrame, ...]
+    colors: dict[int, str]
+    """Number -> '#rrggbb', of those segments that recommend one."""
 
 
 def decode_segmentation(data: bytes) -> DecodedSegmentation:
@@ -66,6 +69,7 @@ def decode_segmentation(data: bytes) -> DecodedSegmentation:
             kind=str(dataset.SegmentationType),
             segments={int(item.SegmentNumber): _segment(item) for item in dataset.SegmentSequence},
             frames=tuple(_frames(dataset)),
+            colors=_colors(dataset.SegmentSequence),
         )
     except (AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
         raise UndecodedError(f"an attribute is missing or wrong ({type(error).__name__})") from error
@@ -75,6 +79,11 @@ def _segment(item: Any) -> tuple[str, ...]:
     code = item.SegmentedPropertyTypeCodeSequence[0]
     value = code.get("CodeValue") or code.get("LongCodeValue") or code.get("URNCodeValue")
     return str(item.SegmentLabel), str(value), str(code.get("CodingSchemeDesignator", "")), str(code.CodeMeaning)
+
+
+def _colors(items: Sequence[Any]) -> dict[int, str]:
+    stored = {int(item.SegmentNumber): item.get("RecommendedDisplayCIELabValue") for item in items}
+    return {number: color_of((int(v[0]), int(v[1]), int(v[2]))) for number, v in stored.items() if v is not None}
 
 
 def _frames(dataset: Any) -> list[DecodedFrame]:

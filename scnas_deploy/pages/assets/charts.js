@@ -4,8 +4,8 @@ const CHART_CONFIG = {
   background: null,
   font: 'system-ui, "Segoe UI", Arial, sans-serif',
   view: { stroke: null },
-  axis: { labelColor: "#4f5b68", titleColor: "#4f5b68", titleFontWeight: 600, gridColor: "#e3e8ed", domainColor: "#9aa6b2", tickColor: "#9aa6b2" },
-  legend: { labelColor: "#1c2530", titleColor: "#4f5b68" },
+  axis: { labelFontSize: 11, titleFontSize: 12, labelColor: "#4f5b68", titleColor: "#4f5b68", titleFontWeight: 600, gridColor: "#e3e8ed", domainColor: "#9aa6b2", tickColor: "#9aa6b2" },
+  legend: { labelFontSize: 11, titleFontSize: 12, labelColor: "#1c2530", titleColor: "#4f5b68" },
 };
 
 async function drawChart(figure) {
@@ -14,7 +14,7 @@ async function drawChart(figure) {
   const whole = {
     width: "container", autosize: { type: "fit-x", contains: "padding" }, ...spec, description: place.dataset.description,
   };
-  await vegaEmbed(place, whole, { mode: "vega-lite", renderer: "svg", actions: false, ast: true, config: CHART_CONFIG, tooltip: { disableDefaultStyle: false } });
+  place.drawn = await vegaEmbed(place, whole, { mode: "vega-lite", renderer: "svg", actions: false, ast: true, config: CHART_CONFIG, tooltip: { disableDefaultStyle: false } });
   const drawing = place.querySelector("svg");
   drawing.setAttribute("role", "img");
   drawing.setAttribute("aria-label", place.dataset.description);
