@@ -27,6 +27,7 @@ def bench(
         int | None, typer.Option("--repeats", min=1, help="Turns of each engine, of which the median counts: 5.")
     ] = None,
     picture: Annotated[Path | None, typer.Option("--picture", help="SVG to draw the engines' bars into.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="HTML page of what was measured to write.")] = None,
     json: options.JsonOption = False,
     ops: Annotated[
         bool, typer.Option("--ops", help="Measure the operations of the search space, for scnas search --budget-ms.")
@@ -44,7 +45,8 @@ def bench(
 ) -> None:
     """Measure every engine of this machine on a model: patches, studies, memory, and share of the machine's peak."""
     if ops:
-        given = options.names_of_given({"model": model, "study": study, "repeats": repeats, "picture": picture})
+        of_models = {"model": model, "study": study, "repeats": repeats, "picture": picture, "report": report}
+        given = options.names_of_given(of_models)
         _refuse(given, "--ops", "no settings of a model beside it", "Leave them out")
         from scnas_deploy.cli.bench_ops import OpsRequest, bench_ops
 
@@ -71,6 +73,7 @@ def bench(
             num_threads=threads,
             repeats=repeats or 5,
             picture=picture,
+            report=report,
             json=json,
         )
     )

@@ -22,6 +22,7 @@ class EnginesRequest:
     num_threads: int | None
     repeats: int
     picture: Path | None
+    report: Path | None
     json: bool
 
 
@@ -31,8 +32,8 @@ def bench_engines(request: EnginesRequest) -> None:
     from scnas_deploy.data.study import load_study
     from scnas_deploy.inference import bench
 
-    if request.picture is not None:
-        _check_picture(request.picture)
+    _check_target("--picture", request.picture, ".svg", "Every browser shows SVG")
+    _check_target("--report", request.report, ".html", "Change the name")
     package = options.open_trusted(options.model_folder().resolve(request.model))
     study = load_study(request.study) if request.study else example_study(package.plan)
     note(f"Model '{package.manifest.name}', a {'given' if request.study else 'synthetic'} study.")
@@ -46,20 +47,23 @@ def bench_engines(request: EnginesRequest) -> None:
         result = bench.bench_engines(package, study, chosen, report)
     if request.picture is not None:
         _draw(result, request.picture)
+    if request.report is not None:
+        _write_report(result, request.report)
     if request.json:
         say_json(asdict(result))
     else:
         _print(result)
 
 
-def _check_picture(path: Path) -> None:
+def _check_target(option: str, path: Path | None, ending: str, remedy: str) -> None:
+    """See before measuring that a file can be written, where one is asked for."""
     from scnas_deploy.errors import ConfigError
     from scnas_deploy.files import check_writable
 
-    if path.suffix.lower() != ".svg":
-        raise ConfigError(
-            "--picture", expected="a name that ends in .svg", found=path.name, remedy="Every browser shows SVG"
-        )
+    if path is None:
+        return
+    if path.suffix.lower() != ending:
+        raise ConfigError(option, expected=f"a name that ends in {ending}", found=path.name, remedy=remedy)
     check_writable(path)
 
 
@@ -71,12 +75,20 @@ def _draw(result: "Bench", path: Path) -> None:
     note(f"Wrote {path}")
 
 
+def _write_report(result: "Bench", path: Path) -> None:
+    from scnas_deploy.files import write_text
+    from scnas_deploy.reports.bench import bench_page
+
+    write_text(path, bench_page(result))
+    note(f"Wrote {path}")
+
+
 def _print(result: "Bench") -> None:
     columns = [
         *("engine", "precision", "device", "batch", "patches/s", "GMAC/s"),
         *("of peak", "s a study", "peak MB", "CPU J", "GPU J"),
     ]
-    table(columns, [_row(figures) for figures in result.engines])
+    table(columns, [_row(figures) for figures in result.engines], words=("precision", "device"))
     patch, study = (" x ".join(map(str, shape)) for shape in (result.patch_size, result.study_shape))
     spacing = " x ".join(f"{mm:.3g}" for mm in result.study_spacing_mm)
     gmacs = "" if result.gmacs_per_patch is None else f", {result.gmacs_per_patch:.2f} GMAC"

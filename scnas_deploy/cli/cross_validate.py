@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from scnas_deploy.cli.fold_jobs import FoldJob, RunSettings
     from scnas_deploy.data.dataset import Dataset
     from scnas_deploy.training.cross_validation import CrossValidation, Spread
+
+_PAGE: Final = "cross-validation.html"
 
 
 def cross_validate(
@@ -53,6 +55,7 @@ def cross_validate(
     results = [job.result() for job in todo if job.next_command() is None]
     report = CrossValidation.of(results, runner.failures)
     report.save(folder)
+    _write_page(report, folder)
     if json:
         say_json(report.model_dump(mode="json", by_alias=True))
     else:
@@ -120,6 +123,14 @@ def _make_folder(project: Path) -> Path:
     return folder
 
 
+def _write_page(report: "CrossValidation", folder: Path) -> None:
+    from scnas_deploy.files import write_text
+    from scnas_deploy.reports.fold_networks import fold_runs
+    from scnas_deploy.reports.folds import cross_validation_page
+
+    write_text(folder / _PAGE, cross_validation_page(report, runs=fold_runs(report, folder.parent)))
+
+
 def _print(report: "CrossValidation", folder: Path) -> None:
     labels = list(report.dice)
     rows = [
@@ -135,12 +146,12 @@ def _print(report: "CrossValidation", folder: Path) -> None:
     spreads = [*report.dice.values(), report.mean_foreground_dice]
     rows.append(["mean over folds", "", "", *(_number(spread.mean) for spread in spreads)])
     rows.append(["standard deviation", "", "", *(_number(spread.standard_deviation) for spread in spreads)])
-    table(["Dice of fold", "searched on", "cases", *labels, "mean"], rows)
+    table(["Dice of fold", "searched on", "cases", *labels, "mean"], rows, words=("searched on",))
     for failure in report.failures:
         say(f"{failure.run} failed in `{failure.command}`: {failure.message}")
     if any(result.searched_on == "another fold's cases" for result in report.results):
         say("A genotype has seen cases that are held out here: its folds are no estimate for new data.")
-    say(f"Mean foreground Dice {_in_words(report.mean_foreground_dice)}; wrote {folder / 'cross-validation.json'}")
+    say(f"Mean foreground Dice {_in_words(report.mean_foreground_dice)}; wrote {folder / _PAGE}")
 
 
 def _in_words(spread: "Spread") -> str:

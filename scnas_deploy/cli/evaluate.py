@@ -1,7 +1,8 @@
 """scnas evaluate: Dice, HD95 and surface Dice of a run or of a package, and two evaluations side by side."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +13,9 @@ from scnas_deploy.cli.console import progress, say, say_json, table
 if TYPE_CHECKING:
     from scnas_deploy.data.dataset import Dataset
     from scnas_deploy.training.evaluation import Evaluation, Evaluator
+
+_PAGE: Final = "evaluation.html"
+_WITH_COMPARE: Final = ("project", "compare", "report", "json")
 
 
 def evaluate(
@@ -41,7 +45,7 @@ def evaluate(
 
     if compare is not None:
         _refuse_with_compare(context)
-        compare_evaluations(project, *compare, json=json)
+        compare_evaluations(project, *compare, json=json, folder=report)
         return
     _, dataset = options.open_project(project)
     if model is None:
@@ -57,10 +61,12 @@ def evaluate(
     result = _score(evaluator, chosen)
     for folder in folders:
         save_evaluation(folder, result)
+    if folders:
+        _write_pages(evaluator, result, folders)
     if json:
         say_json({**result.model_dump(mode="json", by_alias=True), **_means(result)})
     else:
-        _print(result)
+        _print(result, folders)
 
 
 def _made(report: Path | None) -> Path | None:
@@ -72,6 +78,19 @@ def _made(report: Path | None) -> Path | None:
         make_folder(report)
         check_writable(report / EVALUATION)
     return report
+
+
+def _write_pages(evaluator: "Evaluator", result: "Evaluation", folders: Sequence[Path]) -> None:
+    """Write the page and, beside it, those of the cases that it shows."""
+    from scnas_deploy.files import write_text
+    from scnas_deploy.reports.evaluation import evaluation_page
+    from scnas_deploy.reports.evaluation_cases import show_cases
+
+    with progress("Drawing cases") as report:
+        overlays = show_cases(evaluator, result, folders, progress=report)
+    page = evaluation_page(result, overlays=overlays)
+    for folder in folders:
+        write_text(folder / _PAGE, page)
 
 
 def _score(evaluator: "Evaluator", fold: int) -> "Evaluation":
@@ -86,12 +105,12 @@ def _refuse_with_compare(context: typer.Context) -> None:
     """A comparison evaluates nothing, so that no setting of an evaluation may stand beside it."""
     from scnas_deploy.errors import ConfigError
 
-    beside = [option for option in context.command.params if option.name not in ("project", "compare", "json")]
+    beside = [option for option in context.command.params if option.name not in _WITH_COMPARE]
     given = [option.opts[-1] for option in beside if _is_given(context, str(option.name))]
     if given:
         raise ConfigError(
             "--compare",
-            expected="two evaluations and beside them only --project and --json",
+            expected="two evaluations and beside them only --project, --report and --json",
             found=", ".join(given),
             remedy="Evaluate first, then compare what was written",
         )
@@ -160,7 +179,7 @@ def _means(result: "Evaluation") -> dict[str, dict[str, float | None]]:
     }
 
 
-def _print(result: "Evaluation") -> None:
+def _print(result: "Evaluation", folders: Sequence[Path]) -> None:
     from scnas_deploy.training.evaluation import METRICS
 
     rows = [[case.case_id, *(_number(case.dice[label]) for label in result.labels)] for case in result.cases]
@@ -173,6 +192,8 @@ def _print(result: "Evaluation") -> None:
     say()
     mean = f"{_number(result.mean_foreground())} on {len(result.cases)} cases of fold {result.fold}"
     say(f"Mean foreground Dice {mean}, {result.engine}")
+    for folder in folders:
+        say(f"Wrote {folder / _PAGE}")
 
 
 def _number(value: float | None) -> str:

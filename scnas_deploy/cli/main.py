@@ -18,13 +18,17 @@ from scnas_deploy.cli import (
     jobs,
     models,
     remote,
+    report,
     search,
     segment,
     serve,
     sign,
     train,
     transfer,
+    view,
 )
+from scnas_deploy.cli.console import note
+from scnas_deploy.cli.terminal import write_any_letter
 from scnas_deploy.errors import ScnasError
 
 INTERRUPTED = 130
@@ -39,33 +43,38 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("search")(search.search)
-app.command("train")(train.train)
-app.command("transfer")(transfer.transfer)
+app.command("train", short_help="Train a genotype's network from scratch on one fold.")(train.train)
+app.command("transfer", short_help="Train a found genotype's network on a new task.")(transfer.transfer)
 app.command("baseline")(baseline.baseline)
-app.command("evaluate")(evaluate.evaluate)
-app.command("cross-validate")(cross_validate.cross_validate)
-app.command("export")(export.export)
+app.command("evaluate", short_help="Score held-out cases, or compare two evaluations.")(evaluate.evaluate)
+app.command("cross-validate", short_help="Search, train and evaluate each fold for itself.")(
+    cross_validate.cross_validate
+)
+app.command("export", short_help="Make a package of a trained network, proven on patches.")(export.export)
 app.command("segment")(segment.segment)
-app.command("batch")(batch.batch)
-app.command("serve")(serve.serve)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(remote.app, name="remote")
-app.command("bench")(bench.bench)
+app.command("view", short_help="Look at a study with masks, in three planes and 3-D.")(view.view)
+app.command("batch", short_help="Segment many studies; after a stop, go on.")(batch.batch)
+app.command("serve", short_help="Take studies by DICOM and gRPC, bring results back.")(serve.serve)
+app.add_typer(jobs.app, name="jobs", short_help="Look at the jobs of a server or a batch; cancel, retry.")
+app.add_typer(remote.app, name="remote", short_help="Segment on a server: submit, watch, fetch.")
+app.command("bench", short_help="Measure every engine of this machine on a model.")(bench.bench)
 app.command("draw")(draw.draw)
-app.add_typer(models.app, name="models")
-app.command("sign")(sign.sign)
+app.command("report", short_help="Make a page of a run, an evaluation or a measurement.")(report.report)
+app.add_typer(models.app, name="models", short_help="List and install models, choose the default.")
+app.command("sign", short_help="Sign a package, check a signature, or make a key.")(sign.sign)
 app.command("doctor")(doctor.doctor)
 
 
 def run() -> None:
     """Run the command line; errors of ours are one line on standard error and an exit status."""
+    write_any_letter()
     try:
         app()
     except ScnasError as error:
-        sys.stderr.write(f"scnas: {_one_line(error)}\n")
+        note(f"scnas: {_one_line(error)}")
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        sys.stderr.write("scnas: interrupted\n")
+        note("scnas: interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as in `scnas models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

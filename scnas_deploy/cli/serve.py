@@ -73,13 +73,16 @@ def _check(told: "ServeSettings", *, as_json: bool) -> None:
 def _check_doors(told: "ServeSettings") -> None:
     """Read our certificates and the tokens of clients, as the server does when it starts."""
     from scnas_deploy.serve.dicom.tls import server_context
+    from scnas_deploy.serve.page.door import Door
     from scnas_deploy.serve.rpc.identity import Identities
 
-    for door in (told.dicom, told.grpc):
+    for door in (told.dicom, told.grpc, told.page):
         if door is not None and door.tls is not None:
             server_context(door.tls)
     if told.grpc is not None:
         Identities(told.grpc)
+    if told.page is not None:
+        Door(told.page)
 
 
 def _check_others(told: "ServeSettings") -> None:

@@ -15,6 +15,7 @@ from scnas_deploy.errors import EngineError, MissingExtraError, ScnasError
 from scnas_deploy.inference.bench_process import EngineProcess
 from scnas_deploy.inference.bench_worker import EngineTask, Opened, Turn
 from scnas_deploy.inference.engines.select import installed_engines, usable_precisions
+from scnas_deploy.inference.manifest import ParityRecord
 from scnas_deploy.inference.matrix_product import matrix_product_gmacs
 from scnas_deploy.inference.model import NOBODY
 from scnas_deploy.inference.package import ModelPackage
@@ -63,6 +64,15 @@ class EngineFigures:
     """The machine's processors and memory during a study; None where not readable."""
     gpu_joules: float | None = None
     """The machine's GPUs during a study; None where not readable."""
+    said_bytes: int | None = None
+    """What the forecast says that the study takes beside the model."""
+    taken_bytes: int | None = None
+    """What the study took at its most, counted as the forecast does; None where not readable."""
+    label_agreement: float | None = None
+    """Part of the voxels labelled as by PyTorch, as the package's proof says; None for an engine that it does not name,
+    as in each figure of the proof."""
+    dice_loss: float | None = None
+    """PyTorch's Dice on the proof's patches less the engine's, of the structure that loses most."""
     error: str | None = None
     """Why it was not measured."""
 
@@ -113,14 +123,16 @@ class _Measurement:
             except ScnasError as error:
                 self.error = error
 
-    def figures(self, gmacs_per_patch: float | None, peaks: Sequence[float]) -> EngineFigures:
+    def figures(self, package: ModelPackage, peaks: Sequence[float]) -> EngineFigures:
         """Summarise the turns; ``peaks`` are the matrix product's rates in the same rounds."""
+        gmacs_per_patch = package.genotype.gmacs
         if self.opened is None or self.error is not None:
             name = self.task.engine if self.opened is None else self.opened.engine
             return EngineFigures(engine=name, precision=self.task.precision, error=str(self.error))
         rate = median(turn.patches_per_second for turn in self.turns)
         relative = median(turn.patches_per_second / peak for turn, peak in zip(self.turns, peaks, strict=True))
         on_cpu = self.opened.device == "CPU"
+        memory, proof = self.turns[-1].study_memory, _proof(package, self.opened)
         return EngineFigures(
             engine=self.opened.engine,
             precision=self.opened.precision,
@@ -133,6 +145,10 @@ class _Measurement:
             peak_bytes=self.turns[-1].peak_bytes,
             cpu_joules=_median_of_known([turn.cpu_joules for turn in self.turns]),
             gpu_joules=_median_of_known([turn.gpu_joules for turn in self.turns]),
+            said_bytes=memory.said,
+            taken_bytes=memory.taken,
+            label_agreement=None if proof is None else proof.label_agreement,
+            dice_loss=None if proof is None else proof.dice_loss,
         )
 
 
@@ -160,19 +176,30 @@ def bench_engines(
         _require_one(measurements)
         peaks = _take_turns(measurements, num_threads, options.repeats, progress)
     _require_one(measurements)
-    gmacs = package.genotype.gmacs
     return Bench(
         model=package.manifest.name,
         model_digest=package.digest,
         patch_size=package.plan.patch_size,
-        gmacs_per_patch=gmacs,
+        gmacs_per_patch=package.genotype.gmacs,
         study_shape=study.shape,
         study_spacing_mm=study.spacing_mm,
         processor=processor_name(),
         num_threads=num_threads,
         peak_gmacs_per_second=median(peaks),
-        engines=tuple(measurement.figures(gmacs, peaks) for measurement in measurements),
+        engines=tuple(measurement.figures(package, peaks) for measurement in measurements),
     )
+
+
+def _proof(package: ModelPackage, opened: Opened) -> ParityRecord | None:
+    """What the package's proof says of an engine in a precision, whichever its version."""
+    engine = opened.engine.split()[0]
+    records = [
+        record
+        for artefact in package.manifest.artefacts
+        if artefact.precision == opened.precision
+        for record in artefact.parity
+    ]
+    return next((record for record in records if record.engine.split()[0] == engine), None)
 
 
 def _tasks(package: ModelPackage, study: Volume, options: BenchOptions) -> list[EngineTask]:

@@ -20,6 +20,7 @@ from scnas_deploy.inference.engines.base import Engine
 from scnas_deploy.inference.latency import noise_patch
 from scnas_deploy.inference.memory import PeakMemory
 from scnas_deploy.inference.model import NOBODY, SegmentOptions, load_model
+from scnas_deploy.inference.segmentation import MemoryUse
 from scnas_deploy.inference.trust import Trust
 from scnas_deploy.types import PatchesBCXYZ
 
@@ -69,6 +70,8 @@ class Turn:
     """The machine's GPUs during the study; None where not readable."""
     peak_bytes: int | None
     """Highest resident memory so far above what the process had before the model; None where not readable."""
+    study_memory: MemoryUse
+    """What the study takes beside the model, the most of all its segmentations so far."""
 
 
 def serve(connection: Connection, task: EngineTask) -> None:
@@ -103,6 +106,7 @@ class _Measured:
         engine, plan, batch_size = self._model.engine, self._model.package.plan, self._model.predictor.batch
         self._batch_BCXYZ = np.repeat(noise_patch(len(plan.channels), plan.patch_size), batch_size, axis=0)
         self._remember_peak()
+        self._study_memory = MemoryUse(0, None)
         self._segment()
         self.opened = Opened(
             engine=engine.name, precision=engine.precision, device=engine.device, batch_size=batch_size
@@ -121,11 +125,15 @@ class _Measured:
             cpu_joules=processor(),
             gpu_joules=gpus(),
             peak_bytes=self._peak_bytes,
+            study_memory=self._study_memory,
         )
 
     def _segment(self) -> None:
         """The labels are thrown away, so that a study outside of the model's limits does no harm."""
-        self._model.segment(self._study, SegmentOptions(force=True))
+        use = self._model.segment(self._study, SegmentOptions(force=True)).memory
+        assert use is not None
+        taken = [each for each in (use.taken, self._study_memory.taken) if each is not None]
+        self._study_memory = MemoryUse(use.said, max(taken, default=None))
         self._remember_peak()
 
     def _remember_peak(self) -> None:

@@ -19,7 +19,7 @@ from scnas_deploy.inference.engines.base import Engine, described
 from scnas_deploy.inference.labelling import Labelling, label_study
 from scnas_deploy.inference.predictor import Predictor
 from scnas_deploy.training.surface import DEFAULT_TOLERANCE_MM, surface_distances
-from scnas_deploy.types import MaskXYZ
+from scnas_deploy.types import LabelsXYZ, MaskXYZ
 
 Metric = Literal["dice", "hd95_mm", "nsd"]
 METRICS: dict[Metric, str] = {"dice": "Dice", "hd95_mm": "HD95 mm", "nsd": "NSD"}
@@ -106,6 +106,15 @@ class Evaluation(Frozen):
         return buffer.getvalue()
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class LabelledCase:
+    """One case with its mask and with what was found."""
+
+    volume: Volume
+    truth_XYZ: LabelsXYZ
+    predicted_XYZ: LabelsXYZ
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluator:
     """Segments cases of a dataset and scores them."""
@@ -123,7 +132,7 @@ class Evaluator:
         self, case_ids: Sequence[str], *, fold: int | None, progress: Callable[[int, int], None] | None = None
     ) -> Evaluation:
         """Score cases, each on its own grid."""
-        predictor = Predictor(self.engine, self.plan, whole_multiple=self.whole_multiple)
+        predictor = self._predictor()
         scores = []
         for number, case_id in enumerate(case_ids, 1):
             scores.append(self._score(case_id, predictor))
@@ -137,12 +146,23 @@ class Evaluator:
             cases=tuple(scores),
         )
 
-    def _score(self, case_id: str, predictor: Predictor) -> CaseScore:
+    def label(self, case_id: str) -> LabelledCase:
+        """Segment one case again, to be looked at: an evaluation keeps no voxels."""
+        return self._label(case_id, self._predictor())
+
+    def _predictor(self) -> Predictor:
+        return Predictor(self.engine, self.plan, whole_multiple=self.whole_multiple)
+
+    def _label(self, case_id: str, predictor: Predictor) -> LabelledCase:
         volume, truth = load_case(self.dataset, self.dataset.case(case_id))
         check_channels(volume, self.plan)
-        predicted = label_study(volume, self.plan, predictor, Labelling()).labels_XYZ
+        return LabelledCase(volume, truth, label_study(volume, self.plan, predictor, Labelling()).labels_XYZ)
+
+    def _score(self, case_id: str, predictor: Predictor) -> CaseScore:
+        case = self._label(case_id, predictor)
+        truth, predicted = case.truth_XYZ, case.predicted_XYZ
         scores = {
-            label.name: _score_label(truth == label.value, predicted == label.value, volume, self.nsd_tolerance_mm)
+            label.name: _score_label(truth == label.value, predicted == label.value, case.volume, self.nsd_tolerance_mm)
             for label in self.plan.labels
         }
         return CaseScore(

@@ -10,7 +10,7 @@ from scnas_deploy.process import interrupt_flag
 from scnas_deploy.training.checkpoint import State, load_checkpoint, save_checkpoint
 from scnas_deploy.training.distributed import ALONE, World
 from scnas_deploy.training.memory import keep_freed_memory, peak_bytes
-from scnas_deploy.training.metrics_log import MetricsLog
+from scnas_deploy.training.metrics_writer import MetricsLog
 
 CHECKPOINT = "checkpoint.safetensors"
 

@@ -12,7 +12,6 @@ from scnas_deploy.errors import ConfigError, DataError, FormatError
 from scnas_deploy.files import write_text
 from scnas_deploy.networks.genotype import Genotype, load_genotype, own_patch_size
 from scnas_deploy.training.evaluation import Evaluation
-from scnas_deploy.training.report import to_html
 
 RUN, PLAN, GENOTYPE, EVALUATION = "run.json", "plan.json", "genotype.json", "evaluation.json"
 
@@ -102,10 +101,9 @@ def load_evaluation(path: Path) -> Evaluation:
 
 
 def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Write evaluation.json, evaluation.csv and evaluation.html into a folder."""
+    """Write evaluation.json and evaluation.csv into a folder."""
     write_text(folder / EVALUATION, to_json(evaluation))
     write_text(folder / "evaluation.csv", evaluation.to_csv())
-    write_text(folder / "evaluation.html", to_html(evaluation))
 
 
 def dump_config(config: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ QUICK = ("--repeats", "1", "--threads", "1")
 
 
 def test_every_engine_here_is_measured_on_the_default_model(scnas):
-    result = json.loads(scnas("bench", *QUICK, "--json", "--picture", "bars.svg").stdout)
+    result = json.loads(scnas("bench", *QUICK, "--json", "--picture", "bars.svg", "--report", "page.html").stdout)
     assert result["model"] == "hippocampus"
     assert result["gmacs_per_patch"] == pytest.approx(open_package(SHIPPED).genotype.gmacs, abs=1e-3)
     assert result["num_threads"] == 1
@@ -37,6 +37,12 @@ def test_every_engine_here_is_measured_on_the_default_model(scnas):
         assert row["study_seconds"] > 0
         assert 10e6 < row["peak_bytes"] < 2e9
         assert row["cpu_joules"] is None or row["cpu_joules"] > 0
+        assert 32 * 1024**2 < row["said_bytes"] < 100e6
+        assert row["taken_bytes"] is None or 0 <= row["taken_bytes"] < 2 * row["said_bytes"]
+        assert row["label_agreement"] > 0.999
+        assert abs(row["dice_loss"]) < 0.01
+    page = (scnas.folder / "page.html").read_text()
+    assert all(f"{row['engine']}, {row['precision']}" in page for row in result["engines"])
     picture = ElementTree.parse(scnas.folder / "bars.svg")
     bars = [element for element in picture.iter() if element.get("class") == "rate"]
     assert len(bars) == len(result["engines"])
@@ -60,6 +66,8 @@ def test_where_nothing_can_be_measured_the_reason_is_the_error(scnas):
     ("arguments", "reason"),
     [
         (("--picture", "bars.png"), "ends in .svg"),
+        (("--report", "page.pdf"), "ends in .html"),
+        (("--ops", "--report", "page.html"), "--report"),
         (("--stem-channels", "16"), "--ops"),
         (("--ops", "-m", "hippocampus"), "--model"),
         (("--ops", "--engine", "openvino", "--engine", "onnxruntime"), "one engine"),

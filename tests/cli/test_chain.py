@@ -77,7 +77,9 @@ def test_an_evaluation_is_written_for_programs_tables_and_people(finished):
     assert all(set(case[metric]) == {"front", "back"} for case in scored["cases"] for metric in ("hd95_mm", "nsd"))
     assert (run / "evaluation.csv").read_text().startswith("case,Dice front,Dice back,HD95 mm front")
     page = (run / "evaluation.html").read_text()
-    assert all(case["case_id"] in page for case in scored["cases"])
+    for case in scored["cases"]:
+        assert f'href="cases/{case["case_id"]}.html"' in page
+        assert (run / "cases" / f"{case['case_id']}.html").is_file()
 
 
 def test_a_package_reports_into_a_folder_and_compares_with_its_run(finished, tmp_path):
@@ -85,7 +87,10 @@ def test_a_package_reports_into_a_folder_and_compares_with_its_run(finished, tmp
     printed = finished("evaluate", "-m", "phantom", "--report", folder).stdout
     assert "HD95 mm" in printed
     assert "Mean foreground Dice" in printed
-    assert {path.name for path in folder.iterdir()} == {f"evaluation.{kind}" for kind in ("json", "csv", "html")}
+    assert f"Wrote {folder / 'evaluation.html'}" in printed
+    evaluated = {f"evaluation.{kind}" for kind in ("json", "csv", "html")}
+    assert {path.name for path in folder.iterdir()} == {*evaluated, "cases"}
+    assert len(list((folder / "cases").iterdir())) == 2
     compared = json.loads(finished("evaluate", "--compare", "train", folder, "--json").stdout)
     assert (compared["subject_a"], compared["subject_b"], compared["num_cases"]) == ("train", "phantom", 2)
     assert abs(compared["metrics"]["dice"]["mean_foreground"]["difference"]) < 2e-3

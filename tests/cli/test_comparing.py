@@ -43,8 +43,19 @@ def test_names_folders_and_files_mean_the_same(compared):
     assert json.loads(by_name)["left_out_a"] == 1
 
 
+def test_a_comparison_is_written_for_programs_and_people(compared, tmp_path):
+    folder = tmp_path / "new" / "compared"
+    result = compared("evaluate", "--compare", "first", "second", "--report", folder)
+    assert f"Wrote {folder / 'comparison.html'}" in result.stdout
+    assert {path.name for path in folder.iterdir()} == {"comparison.json", "comparison.html"}
+    printed = compared("evaluate", "--compare", "first", "second", "--json").stdout
+    assert json.loads((folder / "comparison.json").read_text()) == json.loads(printed)
+    assert "second (B) against first (A)" in (folder / "comparison.html").read_text()
+    compared.refused("evaluate", "--compare", "first", "third", "--report", "nowhere", status=2)
+
+
 def test_a_comparison_takes_no_settings_of_an_evaluation(compared):
-    beside = (("--name", "train"), ("-m", "x"), ("--fold", "0"), ("--report", "r"), ("--engine", "auto"))
+    beside = (("--name", "train"), ("-m", "x"), ("--fold", "0"), ("--engine", "auto"))
     for option in beside:
         assert "--compare" in compared.refused("evaluate", "--compare", "first", "second", *option, status=2)
 

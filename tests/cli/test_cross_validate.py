@@ -82,6 +82,9 @@ def test_called_again_only_the_unfinished_fold_runs(first, project):
     assert report["mean_foreground_dice"]["num_folds"] == 2
     assert "standard deviation" in result.stdout
     assert "front" in result.stdout
+    page = (project / "runs" / "cross-validation" / "cross-validation.html").read_text()
+    assert "Mean over folds" in page
+    assert "cases of each fold" in page.lower()
 
 
 @pytest.mark.soak

@@ -89,9 +89,12 @@ OPTIONS = {
         "--series",
         "--allow",
         "--audit",
+        "--view",
+        "--no-browser",
         "--require-signature",
         "--json",
     },
+    "view": {"study", "masks", "--truth", "-m", "--model", "--series", "--allow", "--save", "--no-browser"},
     "batch": {
         "manifest",
         "-m",
@@ -111,9 +114,10 @@ OPTIONS = {
         "--require-signature",
         "--json",
     },
-    "bench": {"-m", "--model", "--study", "--engine", "--threads", "--repeats", "--picture", "--json"}
+    "bench": {"-m", "--model", "--study", "--engine", "--threads", "--repeats", "--picture", "--report", "--json"}
     | {"--ops", "--project", "--stem-channels", "-o", "--output"},
     "draw": {"source", "-o", "--output"},
+    "report": {"source", "other", "-o", "--output", "--watch", "--no-browser", "--project"},
     "models": {"--json"},
     "models install": {"package", "--require-signature"},
     "models amend": {"package", "-o", "--output", "--project"},

@@ -1,5 +1,7 @@
 """The monitor tells a search that decides from one that collapses or stands still."""
 
+import json
+
 import pytest
 import torch
 
@@ -23,11 +25,12 @@ def test_a_collapse_to_identity_is_warned_of():
     assert record["identity_fraction"] == 0.5
     assert record["zero_fraction"] == 0
     assert "identity is the strongest operation of 50% of the edges" in monitor.warnings[0]
+    assert record["warnings"] == list(monitor.warnings)
 
 
 def test_a_varied_architecture_is_not():
     monitor = Monitor(OPERATIONS)
-    monitor.observe(alpha_choosing(*OPERATIONS))
+    assert "warnings" not in monitor.observe(alpha_choosing(*OPERATIONS))
     assert not monitor.warnings
 
 
@@ -57,6 +60,16 @@ def test_the_share_of_each_operation_is_followed_by_cell_type():
     for shares in probability.values():
         assert list(shares) == [operation.value for operation in OPERATIONS]
         assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_what_each_edge_prefers_is_followed_in_few_digits():
+    alpha = torch.zeros(4, 14, 8)
+    alpha[1, 5, OPERATIONS.index(Operation.MAX_POOL)] = 5
+    edges = Monitor(OPERATIONS).observe(alpha)["edge_probability"]
+    assert list(edges) == ["reduction", "encoder", "expansion", "decoder"]
+    assert edges["encoder"][5] == pytest.approx([0.0064] * 4 + [0.9550] + [0.0064] * 3, abs=6e-5)
+    assert edges["decoder"] == [[0.125] * 8] * 14
+    assert len(json.dumps(edges)) < 6_000
 
 
 def test_a_space_without_identity_has_none():
