@@ -26,6 +26,7 @@ UNFINISHED: Final = in_states(JobState.QUEUED, JobState.RUNNING)
 FORGETTABLE: Final = in_states(JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 """Finished, and nobody has to look; a dead job stays until a person acts."""
 _POSTGRES_NOW: Final = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+_HOUR_S: Final = 3600.0
 _CHUNK: Final = 500
 """Values a statement; databases limit them."""
 
@@ -154,6 +155,55 @@ class Records:
         with self.reading() as connection:
             found = {row.state: row.number for row in connection.execute(counted)}
         return {state: found.get(state, 0) for state in JobState}
+
+    def counts_by_priority(self, queue: str) -> dict[int, dict[JobState, int]]:
+        """Return how many jobs of each priority are in each state, the highest first; every state is named."""
+        counted = sa.select(JOBS.c.priority, JOBS.c.state, sa.func.count().label("number")).where(JOBS.c.queue == queue)
+        found: dict[int, dict[JobState, int]] = {}
+        with self.reading() as connection:
+            for row in connection.execute(counted.group_by(JOBS.c.priority, JOBS.c.state)):
+                found.setdefault(row.priority, dict.fromkeys(JobState, 0))[JobState(row.state)] = row.number
+        return dict(sorted(found.items(), reverse=True))
+
+    def changed_last(self, queue: str, states: Collection[JobState], *, limit: int) -> list[Job]:
+        """Return so many jobs of these states at most, the one of the latest word about it first.
+
+        Few of the ledger's jobs are looked at, however many there are.
+        """
+        with self.reading() as connection:
+            numbers: list[int] = []
+            for state in states:
+                latest = sa.select(JOBS.c.id).where(JOBS.c.queue == queue, JOBS.c.state == state)
+                numbers += connection.scalars(latest.order_by(JOBS.c.changed_at.desc()).limit(limit))
+            found = [
+                as_job(row)
+                for chunk in chunks(numbers)
+                for row in connection.execute(sa.select(*JOB).where(JOBS.c.id.in_(chunk)))
+            ]
+        return sorted(found, key=lambda job: (job.changed_at, job.id), reverse=True)[:limit]
+
+    def changed_by_hour(self, queue: str, state: JobState, hours: int) -> list[int]:
+        """Return how many jobs came into a state in each of the last hours, the present one last.
+
+        Each hour ends so many whole hours before now.
+        """
+        age = self._time() - JOBS.c.changed_at
+        within = (JOBS.c.queue == queue, JOBS.c.state == state, JOBS.c.changed_at > self._time() - hours * _HOUR_S)
+        hour = sa.cast(sa.func.floor(age / _HOUR_S), sa.Integer).label("hour")
+        found = [0] * hours
+        with self.reading() as connection:
+            for row in connection.execute(
+                sa.select(hour, sa.func.count().label("number")).where(*within).group_by(hour)
+            ):
+                found[hours - 1 - min(max(row.hour, 0), hours - 1)] += row.number
+        return found
+
+    def oldest(self, queue: str, state: JobState) -> Job | None:
+        """Return the job in a state that was enqueued first; None where there is none."""
+        first = sa.select(sa.func.min(JOBS.c.id)).where(JOBS.c.queue == queue, JOBS.c.state == state)
+        with self.reading() as connection:
+            row = connection.execute(sa.select(*JOB).where(JOBS.c.id == first.scalar_subquery())).first()
+        return None if row is None else as_job(row)
 
     def seconds_to_next(self, queue: str) -> float | None:
         """Return the seconds until a job may be claimed, 0 where one may be now; None where all are finished."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from scnas_deploy.errors import ConfigError, LedgerError, StaleLeaseError
 from scnas_deploy.extras import check_installed
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Number of the latest migration; see :mod:`scnas_deploy.jobs.migrations`."""
 
 TABLES: Final = sa.MetaData()
@@ -46,6 +46,7 @@ NUM_ATTEMPTS: Final = JOBS.c.attempt - JOBS.c.given_back
 CLAIM_ORDER: Final = (JOBS.c.priority.desc(), NUM_ATTEMPTS, JOBS.c.id)
 """Which of the jobs that may be run comes first."""
 sa.Index("scnas_jobs_ready", JOBS.c.queue, JOBS.c.state, *CLAIM_ORDER)
+sa.Index("scnas_jobs_changed", JOBS.c.queue, JOBS.c.state, JOBS.c.changed_at)
 _OPEN: Final = sa.text("version > closed_version")
 ARRIVALS: Final = sa.Table(
     "scnas_arrivals",

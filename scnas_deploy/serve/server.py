@@ -2,16 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from scnas_deploy.errors import LedgerError
 from scnas_deploy.inference.memory import available_bytes
-from scnas_deploy.jobs.job import Job, JobState
 from scnas_deploy.jobs.ledger import Ledger
 from scnas_deploy.jobs.names import end_leases_of_the_gone
-from scnas_deploy.jobs.worker import Attempt, Finished, Handler
 from scnas_deploy.results.audit import check_audit
 from scnas_deploy.serve.admission import Admission
 from scnas_deploy.serve.arrivals import Arrivals
@@ -20,6 +17,7 @@ from scnas_deploy.serve.closing import Closer
 from scnas_deploy.serve.dicom.delivery import DeliveryHandler
 from scnas_deploy.serve.dicom.node import DicomNode
 from scnas_deploy.serve.dicom.reconcile import Reconciler
+from scnas_deploy.serve.endings import Endings, traced_delivery
 from scnas_deploy.serve.health import Health
 from scnas_deploy.serve.inbox import Inbox
 from scnas_deploy.serve.janitor import Janitor
@@ -27,7 +25,10 @@ from scnas_deploy.serve.logs import event, logger
 from scnas_deploy.serve.loops import Loop
 from scnas_deploy.serve.metrics import Metrics, StateCollector
 from scnas_deploy.serve.model_pool import EngineClock, ModelPool
-from scnas_deploy.serve.parts import ledger_url, models_of, trust_of
+from scnas_deploy.serve.page.routes import Routes
+from scnas_deploy.serve.page.server import PageServer
+from scnas_deploy.serve.page.sights import Sights
+from scnas_deploy.serve.parts import models_of, opened_ledger, trust_of
 from scnas_deploy.serve.rpc.server import RpcServer
 from scnas_deploy.serve.rulebook import RuleBook
 from scnas_deploy.serve.running import Running
@@ -35,19 +36,17 @@ from scnas_deploy.serve.segmenting import EXPIRED, SegmentHandler, Workshop
 from scnas_deploy.serve.settings import DicomSettings, ServeSettings
 from scnas_deploy.serve.space import Space
 from scnas_deploy.serve.spool import Spool
-from scnas_deploy.serve.tracing import span
 from scnas_deploy.serve.web import WebServer
 from scnas_deploy.serve.work import DELIVER, SEGMENT
 from scnas_deploy.serve.workforce import Workforce
 
 _LOG: Final = logger("serve")
-_INFO, _WARNING = 20, 30
+_INFO: Final = 20
 _LOOK_S, _CLOSE_S, _ENGINES_S, _MODELS_S, _TIDY_S = 1.0, 1.0, 5.0, 30.0, 600.0
 _LAST_S: Final = 10.0
 """Beyond the grace period, for what was asked to end at once: a patch, a word to the ledger, a call."""
 _MEMORY_SHARE: Final = 0.8
 """Of what is free at the start; the rest is for models, connections and what others take later."""
-_ENDS: Final = {SEGMENT: "a segmentation ended", DELIVER: "a delivery ended"}
 
 
 class Server:
@@ -82,7 +81,9 @@ class Server:
                 is_ready=self._health.is_ready,
             )
         )
+        self._admission = Admission(_memory_for_studies(settings.work.max_memory))
         self._web = WebServer(settings.web, self._metrics.registry, self._health.troubles)
+        self._page = self._page_server()
         self._rpc: RpcServer | None = None
         self._node: DicomNode | None = None
         self._loops: list[Loop] = []
@@ -92,6 +93,11 @@ class Server:
     def web_port(self) -> int:
         """Port of health and metrics."""
         return self._web.port
+
+    @property
+    def page_port(self) -> int | None:
+        """Port of the page for people, where there is one."""
+        return self._page.port if self._page else None
 
     @property
     def grpc_port(self) -> int | None:
@@ -110,8 +116,11 @@ class Server:
             LedgerError: If the server is asked to stop before the ledger answers.
         """
         self._web.start()
-        self._ledger = ledger = self._opened()
-        self._health.set("ledger", "")
+        if self._page:
+            self._page.start()
+        self._ledger = ledger = opened_ledger(
+            self._settings, self._drain, lambda said: self._health.set("ledger", said)
+        )
         for queue in (SEGMENT, DELIVER):
             end_leases_of_the_gone(ledger, queue)
         closer = self._closer(ledger)
@@ -119,7 +128,8 @@ class Server:
         self._start_doors(ledger)
         self._start_workers(ledger)
         self._start_loops(ledger, closer)
-        event(_LOG, _INFO, "started", grpc=self.grpc_port or 0, dicom=self.dicom_port or 0, web=self.web_port)
+        ports = {"grpc": self.grpc_port or 0, "dicom": self.dicom_port or 0, "page": self.page_port or 0}
+        event(_LOG, _INFO, "started", **ports, web=self.web_port)
 
     def stop(self) -> None:
         """Take nothing more, finish what is under way within the grace period, give back the rest, and end."""
@@ -138,23 +148,29 @@ class Server:
             self._rpc.stop(_LAST_S)
         for loop in self._loops:
             loop.join(_LAST_S / len(self._loops))
+        if self._page:
+            self._page.stop()
         self._web.stop()
         if self._ledger:
             self._ledger.close()
         event(_LOG, _INFO, "stopped")
 
-    def _opened(self) -> Ledger:
-        waits = False
-        while True:
-            try:
-                return Ledger(ledger_url(self._settings))
-            except LedgerError as error:
-                if not waits:
-                    event(_LOG, _WARNING, "the ledger does not answer; waiting for it", error=error.redacted)
-                waits = True
-                self._health.set("ledger", error.redacted)
-                if self._drain.wait(_LOOK_S):
-                    raise
+    def _page_server(self) -> PageServer | None:
+        told = self._settings.page
+        if told is None:
+            return None
+        sights = Sights(
+            settings=self._settings,
+            ledger=lambda: self._ledger,
+            spool=self._spool,
+            catalog=self._catalog,
+            rulebook=self._rulebook,
+            running=self._running,
+            admission=self._admission,
+            troubles=self._health.troubles,
+            busy_seconds=self._pool.clock.busy_seconds,
+        )
+        return PageServer(told, Routes(sights), lambda what: self._metrics.refusals.labels("page", what).inc())
 
     def _closer(self, ledger: Ledger) -> Closer:
         dicom = self._settings.dicom or DicomSettings()
@@ -203,36 +219,20 @@ class Server:
 
     def _start_workers(self, ledger: Ledger) -> None:
         work = self._settings.work
-        left = available_bytes()
-        limit = work.max_memory or (None if left is None else int(left * _MEMORY_SHARE))
         shop = Workshop(
             ledger=ledger,
             spool=self._spool,
             models=self._pool,
             running=self._running,
-            admission=Admission(limit),
+            admission=self._admission,
             metrics=self._metrics,
             destinations=self._settings.destinations,
             audit=self._settings.audit,
             engine_trouble=self._health.set_engine,
         )
-        self._workforce = Workforce(ledger, lease_s=work.lease_s, on_end=self._ended, drain=self._drain)
+        self._workforce = Workforce(ledger, lease_s=work.lease_s, on_end=Endings(self._metrics), drain=self._drain)
         self._workforce.hire(SEGMENT, SegmentHandler(shop), work.studies)
-        self._workforce.hire(DELIVER, _traced(DeliveryHandler(self._settings, self._spool)), work.deliveries)
-
-    def _ended(self, job: Job, state: JobState, error: str | None) -> None:
-        if job.queue == SEGMENT:
-            self._metrics.results.labels(job.payload["model"], state.value).inc()
-        else:
-            self._metrics.deliveries.labels(job.payload["destination"], state.value).inc()
-        fields = {"job": job.id, "state": state.value, "attempt": job.num_attempts}
-        event(
-            _LOG,
-            _INFO if error is None else _WARNING,
-            _ENDS[job.queue],
-            **fields,
-            **({"error": error} if error else {}),
-        )
+        self._workforce.hire(DELIVER, traced_delivery(DeliveryHandler(self._settings, self._spool)), work.deliveries)
 
     def _start_loops(self, ledger: Ledger, closer: Closer) -> None:
         settings, health = self._settings, self._health
@@ -267,12 +267,6 @@ class Server:
             self._rpc.set_ready(ready)
 
 
-def _traced(handler: Handler) -> Handler:
-    """Have deliveries belong to the trace of their study."""
-
-    def traced(attempt: Attempt) -> Mapping[str, Any] | Finished:
-        payload = attempt.job.payload
-        with span("deliver", payload["traceparent"], destination=payload["destination"]):
-            return handler(attempt)
-
-    return traced
+def _memory_for_studies(told: int | None) -> int | None:
+    left = available_bytes()
+    return told or (None if left is None else int(left * _MEMORY_SHARE))

@@ -28,6 +28,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose one."""
 
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,252}$")]
+
 OUR_AE_TITLE: Final = "SCNAS"
 _DEFAULT_FORMATS: Final = (Format.SEG, Format.SR)
 
@@ -99,9 +101,28 @@ class GrpcSettings(Frozen):
 
     @model_validator(mode="after")
     def _closed(self) -> "GrpcSettings":
-        knows_clients = self.tokens is not None or (self.tls is not None and self.tls.client_ca is not None)
-        if not knows_clients and not self.insecure:
-            raise ValueError("needs tokens, or tls with client_ca; or say insecure = true")
+        _require_closed(self)
+        return self
+
+
+class PageSettings(Frozen):
+    """``[page]``: what goes on, for people with browsers."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # in a container; people show a certificate or a token
+    port: Port = 8443
+    tls: Tls | None = None
+    tokens: Path | None = None
+    """File of lines ``NAME SHA256-OF-THE-TOKEN``; None asks for none."""
+    insecure: bool = False
+    """Serve without certificates of clients or tokens; for a loopback or a proxy that asks who it is."""
+    names: tuple[HostName, ...] = ()
+    """By which browsers may call an insecure page, beside addresses and localhost."""
+    show_uids: bool = False
+    """Show UIDs of studies, series and objects, which belong to patients where a PACS is at hand."""
+
+    @model_validator(mode="after")
+    def _closed(self) -> "PageSettings":
+        _require_closed(self)
         return self
 
 
@@ -268,6 +289,7 @@ class ServeSettings(Frozen):
     """File that gets a line for each result: who, when, which UIDs, which model."""
     dicom: DicomSettings | None = None
     grpc: GrpcSettings | None = None
+    page: PageSettings | None = None
     web: WebSettings = WebSettings()
     work: WorkSettings = WorkSettings()
     disk: DiskSettings = DiskSettings()
@@ -351,6 +373,12 @@ def _absolute(value: object, folder: Path) -> object:
     if isinstance(value, list | tuple):
         return [_absolute(each, folder) for each in value]
     return value
+
+
+def _require_closed(door: GrpcSettings | PageSettings) -> None:
+    knows_clients = door.tokens is not None or (door.tls is not None and door.tls.client_ca is not None)
+    if not knows_clients and not door.insecure:
+        raise ValueError("needs tokens, or tls with client_ca; or say insecure = true")
 
 
 def _require_unique(what: str, names: Iterable[str]) -> None:

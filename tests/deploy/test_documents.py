@@ -30,7 +30,8 @@ TABLES = {
     "`[dicom]`": told.DicomSettings,
     "`[[dicom.peers]]`": told.Peer,
     "`[grpc]`": told.GrpcSettings,
-    "`tls` of `[dicom]` and `[grpc]`": told.Tls,
+    "`[page]`": told.PageSettings,
+    "`tls` of `[dicom]`, `[grpc]` and `[page]`": told.Tls,
     "`tls` of destinations and sources": told.ClientTls,
     "`[web]`": told.WebSettings,
     "`[work]`": told.WorkSettings,
@@ -44,7 +45,18 @@ TABLES = {
     '`[[reconcile]]` of kind `"find"`': told.FindSource,
 }
 IS_ANOTHER_SETTING = {("called_ae_title", "[dicom] ae_title"): told.DicomSettings().ae_title}
-HAVE_TABLES_OF_THEIR_OWN = {"dicom", "grpc", "web", "work", "disk", "trust", "rules", "destinations", "reconcile"}
+HAVE_TABLES_OF_THEIR_OWN = {
+    "dicom",
+    "grpc",
+    "page",
+    "web",
+    "work",
+    "disk",
+    "trust",
+    "rules",
+    "destinations",
+    "reconcile",
+}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """What a ledger says of its jobs."""
 
 import pytest
+import sqlalchemy as sa
 
-from scnas_deploy.jobs.job import JobState
+from scnas_deploy.jobs.job import JobState, NewJob
 from scnas_deploy.jobs.ledger import Ledger
 from tests.jobs.conftest import new_jobs
 
@@ -96,3 +97,60 @@ def test_databases_tell_their_own_time(ledger_url):
         assert isinstance(now, float)
         assert now > 1.7e9
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+def test_jobs_are_counted_by_priority(ledger):
+    ledger.enqueue("one", [NewJob(key=f"{n}", kind="test", payload={}, priority=10 * (n < 2)) for n in range(5)])
+    ledger.enqueue("two", new_jobs(1))
+    ledger.done(claim(ledger, "one"), {})
+    counted = ledger.counts_by_priority("one")
+    assert list(counted) == [10, 0]
+    assert counted[10] == dict.fromkeys(JobState, 0) | {JobState.DONE: 1, JobState.QUEUED: 1}
+    assert counted[0][JobState.QUEUED] == 3
+    assert ledger.counts_by_priority("none") == {}
+
+
+def test_the_latest_word_comes_first_whatever_the_number(ledger, clock):
+    ledger.enqueue("one", new_jobs(5, max_attempts=1))
+    leases = [claim(ledger, "one") for _ in range(4)]
+    for number, end in ((2, ledger.done), (0, ledger.done), (3, ledger.done)):
+        clock.now += 1.0
+        end(leases[number], {})
+    clock.now += 1.0
+    ledger.fail(leases[1], "bad", retry_in_s=None)
+    states = [JobState.DONE, JobState.FAILED]
+    assert [job.key for job in ledger.changed_last("one", states, limit=9)] == ["job 1", "job 3", "job 0", "job 2"]
+    assert [job.key for job in ledger.changed_last("one", states, limit=2)] == ["job 1", "job 3"]
+    assert ledger.changed_last("two", states, limit=2) == []
+
+
+def test_what_ended_is_counted_by_the_hour(ledger, clock):
+    ledger.enqueue("one", new_jobs(5))
+    for wait_s in (0.0, 1800.0, 3600.0 + 1900.0, 0.0):
+        clock.now += wait_s
+        ledger.done(claim(ledger, "one"), {})
+    assert ledger.changed_by_hour("one", JobState.DONE, 3) == [1, 1, 2]
+    assert ledger.changed_by_hour("one", JobState.DONE, 1) == [2]
+    assert ledger.changed_by_hour("one", JobState.FAILED, 2) == [0, 0]
+
+
+def test_the_oldest_that_waits_is_found(ledger):
+    ledger.enqueue("one", new_jobs(3))
+    claim(ledger, "one")
+    assert ledger.oldest("one", JobState.QUEUED).key == "job 1"
+    assert ledger.oldest("one", JobState.DEAD) is None
+
+
+@pytest.mark.parametrize("state", [JobState.DONE, JobState.FAILED])
+def test_figures_are_taken_from_an_index(tmp_path, state):
+    """What is counted since a time, and what changed last, costs the same in a ledger of any size."""
+    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        asked = []
+        sa.event.listen(ledger._engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+        ledger.changed_by_hour("one", state, 24)
+        ledger.changed_last("one", [state], limit=10)
+        ledger.oldest("one", state)
+        with ledger.reading() as connection:
+            for statement, values in [each for each in asked if each[0].startswith("SELECT")]:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+                assert not any("SCAN scnas_jobs" in row.detail for row in plan), statement

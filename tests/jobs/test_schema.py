@@ -105,7 +105,7 @@ def test_a_ledger_of_another_version_is_refused_and_left_alone(ledger_url):
         connection.execute(sa.text("UPDATE scnas_ledger SET version = 99"))
         connection.execute(sa.text("DROP TABLE scnas_jobs"))
     for _ in range(2):
-        with pytest.raises(LedgerError, match="expected a job ledger of schema 2 or an earlier one, found schema 99"):
+        with pytest.raises(LedgerError, match="expected a job ledger of schema 3 or an earlier one, found schema 99"):
             open_database(ledger_url)
     assert not sa.inspect(engine).has_table("scnas_jobs")
     engine.dispose()

@@ -104,3 +104,11 @@ def test_no_file_and_no_toml(tmp_path):
         read_settings(tmp_path / "serve.toml")
     with pytest.raises(ConfigError, match="TOML"):
         read_settings(written(tmp_path, "spool ="))
+
+
+def test_a_page_says_whom_it_is_for(tmp_path):
+    page = read_settings(written(tmp_path, WHOLE + '[page]\ntokens = "page-tokens"\n')).page
+    assert (page.port, page.tokens, page.show_uids) == (8443, tmp_path / "page-tokens", False)
+    for text in ("", 'tls = { certificate = "c", key = "k" }\n', 'insecure = true\nnames = ["a b"]\n'):
+        with pytest.raises(ConfigError, match=r"insecure|names"):
+            read_settings(written(tmp_path, f"{WHOLE}[page]\n{text}"))

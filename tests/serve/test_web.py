@@ -11,9 +11,10 @@ from contextlib import ExitStack
 import pytest
 
 from scnas_deploy.serve import web as module
+from scnas_deploy.serve.http import MAX_CONNECTIONS
 from scnas_deploy.serve.metrics import StateCollector
 from scnas_deploy.serve.settings import WebSettings
-from scnas_deploy.serve.web import MAX_CONNECTIONS, WebServer
+from scnas_deploy.serve.web import WebServer
 
 READYZ = b"GET /readyz HTTP/1.1\r\n\r\n"
 
@@ -114,9 +115,11 @@ def test_half_requests_take_so_many_threads_and_keep_nobody_out(web):
     assert get(f"{web}/livez")[0] == 200
 
 
-def test_a_connection_that_sends_a_little_at_a_time_is_ended(web, monkeypatch):
+def test_a_connection_that_sends_a_little_at_a_time_is_ended(metrics, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_S", 0.3)
-    with connected(web) as connection:
+    server = WebServer(WebSettings(host="127.0.0.1", port=0), metrics.registry, dict)
+    server.start()
+    with connected(f"http://127.0.0.1:{server.port}") as connection:
 
         def is_ended():
             try:
@@ -126,6 +129,7 @@ def test_a_connection_that_sends_a_little_at_a_time_is_ended(web, monkeypatch):
             return False
 
         wait_until(is_ended)
+    server.stop()
 
 
 def test_requests_that_cannot_be_answered_take_no_more_threads_than_others(metrics):

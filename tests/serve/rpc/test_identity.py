@@ -10,9 +10,9 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from scnas_deploy.errors import AccessError, ConfigError, NotFoundError, UnreachableError
 from scnas_deploy.files import sha256_of
 from scnas_deploy.serve.rpc import client as client_module
-from scnas_deploy.serve.rpc.identity import Tokens
 from scnas_deploy.serve.rpc.values import Wish
 from scnas_deploy.serve.settings import ClientTls, GrpcSettings
+from scnas_deploy.serve.tokens import Tokens
 from scnas_deploy.serve.work import StudyWork
 from tests.serve.rpc.conftest import OTHER_TOKEN, TOKEN
 
