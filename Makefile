@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TRITON_VENV := .venv-triton
 TRITON_STAMP := $(TRITON_VENV)/.installed
 
-.PHONY: demo test soak check bench wheelhouse clean help
+.PHONY: demo test soak check bench docs wheelhouse clean help
 
 help:
 	@echo "make demo        the whole chain once through, on SCNAS_DATA's Hippocampus or on a phantom"
@@ -14,6 +14,7 @@ help:
 	@echo "make soak        long kill, outage and installation tests"
 	@echo "make check       formatter, linter, type checker, import contracts"
 	@echo "make bench       the benchmarks"
+	@echo "make docs        the documents as a site, in build/site"
 	@echo "make wheelhouse  all wheels of the CPU install, for a machine without network"
 
 # PyTorch goes first and alone: a pin that a CPU build can satisfy keeps gigabytes of CUDA away where there is one.
@@ -56,9 +57,12 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.nnunet_predict
 	$(BIN)/python -m benchmarks.serving
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 wheelhouse: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[cpu,serve,sign]'
 	@echo "Install offline with: pip install --no-index --find-links wheelhouse 'scnas-deploy[cpu,serve,sign]'"
 
 clean:
-	rm -rf $(VENV) $(TRITON_VENV) wheelhouse demo/out
+	rm -rf $(VENV) $(TRITON_VENV) build/site wheelhouse demo/out
