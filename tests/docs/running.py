@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.docs.snippets import OUTPUT, ROOT, SHELL, blocks_of, missing_lines, outputs, script_of
@@ -48,12 +49,17 @@ def _run(script: str, folder: Path, environment: dict[str, str]) -> tuple[str, i
 
 
 def _end_group(process: subprocess.Popen) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    """Ask all that the script has started to end, and end what has not after a while."""
+    for each in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + 15
+        try:
+            os.killpg(process.pid, each)
+            while time.monotonic() < deadline:
+                process.poll()
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)
+        except ProcessLookupError:
+            return
 
 
 def _environment(folder: Path, shortened: dict[str, str]) -> dict[str, str]:

@@ -115,7 +115,14 @@ def _calls(line: str) -> list[list[str]]:
     return found
 
 
-def _require_possible(words):
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.stem)
+def test_commands_and_options_that_text_names_exist(path):
+    for call in re.findall(r"`scnas ([a-z][^`]*)`", path.read_text()):
+        words = shlex.split(call.replace("...", ""))
+        _require_possible([*words, *(["VALUE"] if words[-1].startswith("-") else [])], is_whole=False)
+
+
+def _require_possible(words, *, is_whole=True):
     command, left = typer.main.get_command(app), list(words)
     while True:
         context = command.context_class(command, info_name="scnas")
@@ -123,15 +130,20 @@ def _require_possible(words):
         parser = command.make_parser(context)
         parser.allow_interspersed_args = not inner
         values, rest, _ = parser.parse_args(left)
-        for parameter in command.params:
-            value = values.get(parameter.name)
-            if value is not None and not _is_path(parameter):
-                parameter.process_value(context, value)
-            assert value or not parameter.required or parameter.envvar, f"{words}: {parameter.name} is missing"
+        if is_whole:
+            _require_values(command, context, values, words)
         if not inner or not rest:
             return
         assert rest[0] in inner, f"{words}: there is no command {rest[0]}"
         command, left = inner[rest[0]], rest[1:]
+
+
+def _require_values(command, context, values, words):
+    for parameter in command.params:
+        value = values.get(parameter.name)
+        if value is not None and not _is_path(parameter):
+            parameter.process_value(context, value)
+        assert value or not parameter.required or parameter.envvar, f"{words}: {parameter.name} is missing"
 
 
 def _is_path(parameter):

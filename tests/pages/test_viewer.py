@@ -155,6 +155,15 @@ def test_a_real_study_with_its_truth(window, scnas_data, tmp_path, width):
     shown.watched.picture(tmp_path, f"hippocampus-differences-{width}")
 
 
+def test_a_window_that_is_folded_up_comes_back(window):
+    shown = window(scene_of(GRIDS["RAS"]))
+    before = shown.red().sum()
+    for width in ("0", "3px", ""):
+        shown.page.evaluate(f"document.querySelector('.canvas').style.width = '{width}'; nextFrame().then(nextFrame)")
+        shown.page.wait_for_timeout(100)
+    assert shown.red().sum() == before > 100
+
+
 def test_unknown_sides_are_said_and_no_letters_shown(window, tmp_path):
     volume = replace(GRIDS["RAS"].volume(), orientation_known=False)
     shown = window(scene_of(GRIDS["RAS"], volume=volume))

@@ -4,6 +4,7 @@ const scene = JSON.parse(document.getElementById("settings").textContent);
 const AXES = { axial: 2, coronal: 1, sagittal: 0 };
 const VIEWS = { axial: 0, coronal: 1, sagittal: 2, all: 3, "3d": 4 };
 const SIDES = [["L", "R"], ["P", "A"], ["I", "S"]];
+const LEAST_PIXELS = 64;
 // Of each plane as it is looked at: left, right, top, bottom.
 const LETTERS = [["R", "L", "A", "P"], ["R", "L", "S", "I"], ["A", "P", "S", "I"]];
 const PLANES = ["Axial", "Coronal", "Sagittal"];
@@ -52,7 +53,12 @@ function drawOnceAFrame() {
   viewer.drawScene = () => {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => { asked = false; draw(); placeLetters(); });
+    requestAnimationFrame(() => {
+      asked = false;
+      if (Math.min(viewer.canvas.width, viewer.canvas.height) < LEAST_PIXELS) return; // a window that is folded up
+      draw();
+      placeLetters();
+    });
   };
 }
 
