@@ -78,9 +78,9 @@ class WatchedPage:
         Args:
             own: Beginnings of addresses that are the page's own; a file has none but itself.
         """
-        assert not self.troubles
+        assert not self.troubles, self.troubles
         outside = [url for url in self.requests[1:] if not url.startswith(("data:", "blob:", *own))]
-        assert not outside
+        assert not outside, outside
 
     def require_accessible(self) -> None:
         """axe-core finds nothing serious or critical."""
