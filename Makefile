@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 TRITON_VENV := .venv-triton
 TRITON_STAMP := $(TRITON_VENV)/.installed
 
+# They open pages and follow documents, and disturb nobody beside them.
+PAGE_TESTS := tests/docs tests/pages tests/reports tests/serve/page
+
 .PHONY: demo test soak check bench docs wheelhouse clean help
 
 help:
@@ -38,7 +41,8 @@ test: $(STAMP) $(TRITON_STAMP)
 	$(BIN)/python -m pytest -m "not soak" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 soak: $(STAMP) $(TRITON_STAMP)
-	$(BIN)/python -m pytest -m soak --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m soak $(addprefix --ignore=,$(PAGE_TESTS))
+	$(BIN)/python -m pytest -m soak --numprocesses auto $(PAGE_TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from tests.conftest import REQUIRE_ALL
 
 CHROMIUM = shutil.which("chromium")
-WIDTHS = (1280, 800)
+WIDTHS = (1280, pytest.param(800, marks=pytest.mark.soak))
+"""Of the window, in pixels: that of a desk and, among the long tests, a narrow one."""
 PICTURES = os.environ.get("SCNAS_PICTURES")
 """Folder to keep screenshots in; left out, they go with the tests' temporary folders."""
 _FLAGS = (

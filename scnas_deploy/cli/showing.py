@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from scnas_deploy.cli.console import note, say
+from scnas_deploy.process import interrupt_flag
 
 Pages = Mapping[str, Callable[[], tuple[str, bytes]]]
 """Path below the page's own address, '' for the page itself -> what makes its content type and its bytes."""
@@ -26,7 +28,7 @@ _HEADERS: Final = {
 
 
 def show(pages: Pages, *, browser: bool) -> None:
-    """Serve pages on this machine until Ctrl-C.
+    """Serve pages on this machine until Ctrl-C or SIGTERM.
 
     The address holds a secret, so that nobody else on the machine finds it; it is printed as one line.
 
@@ -34,16 +36,16 @@ def show(pages: Pages, *, browser: bool) -> None:
         pages: What to serve; each is made anew for each request.
         browser: Whether to open the address in the user's browser.
     """
-    with PageServer(pages) as server:
+    with interrupt_flag() as interrupted, PageServer(pages) as server:
+        threading.Thread(target=server.serve_forever, name="pages", daemon=True).start()
         say(server.address)
         sys.stdout.flush()
         note("Press Ctrl-C to end.")
         if browser and not webbrowser.open(server.address):
             note("No browser could be opened: open the address yourself.")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            note("Ended.")
+        interrupted.wait()
+        server.shutdown()
+        note("Ended.")
 
 
 class PageServer(ThreadingHTTPServer):

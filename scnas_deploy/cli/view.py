@@ -65,9 +65,15 @@ def view(
 
 def show_result(result: "Segmentation", *, browser: bool) -> None:
     """Show what a study was segmented into, until Ctrl-C."""
+    from scnas_deploy.errors import CapacityError
     from scnas_deploy.pages.viewer import viewer_page
 
-    _finish(viewer_page(scene_of(result)), None, browser=browser)
+    try:
+        page = viewer_page(scene_of(result))
+    except CapacityError as error:  # what was asked for first is done
+        note(f"note: the result is not shown: {error.redacted}")
+        return
+    _finish(page, None, browser=browser)
 
 
 def scene_of(result: "Segmentation") -> "Scene":

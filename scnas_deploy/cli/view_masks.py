@@ -16,7 +16,7 @@ from scnas_deploy.data.nifti import is_nifti_name, load_nifti
 from scnas_deploy.data.orientation import to_ras
 from scnas_deploy.data.plan import Label
 from scnas_deploy.data.volume import SAME_GRID_VOXELS, Volume, is_same_grid, largest_move_mm
-from scnas_deploy.errors import FormatError, GeometryError
+from scnas_deploy.errors import FormatError, GeometryError, ScnasError
 from scnas_deploy.files import reading
 from scnas_deploy.pages.viewer import Layer
 from scnas_deploy.results.decoded import DecodedFrame, DecodedSegmentation, UndecodedError, decode_segmentation
@@ -55,7 +55,12 @@ def read_mask(path: Path, name: str, study: Volume, known: Sequence[Label]) -> l
         structures = _of_structure_set(path, header, origin, study)
     else:
         raise _unreadable(path, "another kind of DICOM object")
-    return layers_of(name, structures, study.shape)
+    try:
+        return layers_of(name, structures, study.shape)
+    except ScnasError:
+        raise
+    except (AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
+        raise _unreadable(path, f"an attribute that is missing or wrong ({type(error).__name__})") from error
 
 
 def referenced_series(path: Path) -> str | None:
@@ -119,6 +124,8 @@ def _of_segmentation(path: Path, origin: DicomOrigin, study: Volume) -> Iterator
     _require_same_study(path, decoded.study_uid, decoded.frame_of_reference, origin)
     placed = [(frame, _plane_of(path, frame, origin.stack)) for frame in decoded.frames]
     for number, (label, *_) in decoded.segments.items():
+        if number == 0 or _is_background(decoded, number):
+            continue
         mask = np.zeros(study.shape, dtype=bool)
         for frame, plane in placed:
             if frame.segment in (0, number):
@@ -126,6 +133,12 @@ def _of_segmentation(path: Path, origin: DicomOrigin, study: Volume) -> Iterator
                 rows, columns = frame.pixels.shape
                 mask[x : x + columns, y : y + rows, z] |= (frame.pixels == (1 if frame.segment else number)).T
         yield NamedMask(label, decoded.colors.get(number), mask)
+
+
+def _is_background(decoded: DecodedSegmentation, number: int) -> bool:
+    """Whether a segment says that nothing is there, as label maps have one (PS3.3 C.8.20.2)."""
+    _, value, scheme, _ = decoded.segments[number]
+    return (value, scheme) == ("125040", "DCM")
 
 
 def _decoded(path: Path) -> DecodedSegmentation:

@@ -151,6 +151,8 @@ def _notes(volume: Volume) -> list[str]:
 def _not_compared(masks: list[MaskLayer], comparison: Comparison | None) -> list[str]:
     if comparison is not None or not {PREDICTION, TRUTH} <= {mask.name for mask in masks}:
         return []
+    if len(masks) > len({PREDICTION, TRUTH}):
+        return ["Structures overlap and lie in several layers, so prediction and truth are not compared."]
     return ["Prediction and truth have no structure of one name, so they are not compared."]
 
 

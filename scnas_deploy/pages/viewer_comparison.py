@@ -32,12 +32,12 @@ class Comparison:
 
 
 def compare(masks: list[MaskLayer], spacing_mm: Spacing, voxel_ml: float) -> Comparison | None:
-    """Compare the layers called Prediction and Truth; None where these are not there, or have no structure in common.
+    """Compare the layers called Prediction and Truth; None where these are not all, or have no structure in common.
 
     Structures are the same where their names are; the only ones of both sides are, whatever they are called.
     """
     by_name = {mask.name: mask for mask in masks}
-    if PREDICTION not in by_name or TRUTH not in by_name:
+    if set(by_name) != {PREDICTION, TRUTH}:  # structures that overlap lie in further layers, which must not be left out
         return None
     prediction, truth = by_name[PREDICTION], by_name[TRUTH]
     pairs = _pairs(prediction, truth)

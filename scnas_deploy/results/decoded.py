@@ -60,8 +60,8 @@ def decode_segmentation(data: bytes) -> DecodedSegmentation:
     Raises:
         UndecodedError: If it lacks what a reader needs.
     """
-    dataset = pydicom().dcmread(io.BytesIO(data))
     try:
+        dataset = pydicom().dcmread(io.BytesIO(data), force=True)
         return DecodedSegmentation(
             patient=(str(dataset.PatientName), str(dataset.PatientID)),
             study_uid=str(dataset.StudyInstanceUID),

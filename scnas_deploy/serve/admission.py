@@ -29,6 +29,8 @@ class _Held:
 
     size: int
     is_computing: bool = False
+    is_passing: bool = False
+    """Given back within moments, so that others wait for it and do with no less memory because of it."""
 
 
 class Admission:
@@ -52,7 +54,7 @@ class Admission:
 
     @contextmanager
     def study(
-        self, read_bytes: int, check: Check, *, priority: int = 0, alone: bool = False
+        self, read_bytes: int, check: Check, *, priority: int = 0, alone: bool = False, passing: bool = False
     ) -> Iterator["Reservation"]:
         """Wait until a study can be read, and hold what it takes until the block ends.
 
@@ -61,8 +63,9 @@ class Admission:
             check: Called while waiting.
             priority: Higher ones first.
             alone: Have no other study under way beside it.
+            passing: It is only looked at, and given back within moments.
         """
-        held = _Held(read_bytes)
+        held = _Held(read_bytes, is_passing=passing)
 
         def enter() -> bool:
             if not self._may_read(read_bytes, alone=alone):
@@ -95,7 +98,7 @@ class Admission:
     def _compute(self, held: _Held, size: int, priority: int, check: Check) -> None:
         def enter() -> bool:
             others = [each for each in self._held if each is not held]
-            is_first = not any(each.is_computing for each in others)
+            is_first = not any(each.is_computing or each.is_passing for each in others)
             if not is_first and self.limit is not None and sum(each.size for each in others) + size > self.limit:
                 return False
             held.size, held.is_computing = size, True
@@ -103,10 +106,21 @@ class Admission:
 
         self._wait(enter, self._turn(priority, is_reading=False), check)
 
+    def _grow(self, held: _Held, size: int, priority: int, check: Check) -> None:
+        def enter() -> bool:
+            others = sum(each.size for each in self._held if each is not held)
+            if self.limit is not None and others + size > self.limit:
+                return False
+            held.size = size
+            return True
+
+        self._wait(enter, self._turn(priority, is_reading=True), check)
+
     def _left_beside(self, held: _Held) -> int | None:
         """What those that wait as well, their voxels in memory, leave."""
         with self._changed:
-            waiting = sum(each.size for each in self._held if each is not held and not each.is_computing)
+            others = [each for each in self._held if each is not held]
+            waiting = sum(each.size for each in others if not each.is_computing and not each.is_passing)
         return None if self.limit is None else max(1, self.limit - waiting)
 
     def _turn(self, priority: int, *, is_reading: bool) -> _Turn:
@@ -143,6 +157,15 @@ class Reservation:
         """Say what its voxels take in truth; returns the bytes that it may take for all, None without a limit."""
         self._held.size = num_bytes
         return self._admission._left_beside(self._held)
+
+    def grow(self, num_bytes: int, check: Check) -> None:
+        """Wait until it may take so much, beside all others and after whoever waits for more than a look.
+
+        Args:
+            num_bytes: What it takes from now on.
+            check: Called while waiting.
+        """
+        self._admission._grow(self._held, num_bytes, self._priority, check)
 
     def compute(self, peak_bytes: int, check: Check) -> None:
         """Wait until the study, read by now, can be computed.

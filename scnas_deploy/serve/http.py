@@ -51,6 +51,8 @@ class BoundedServer(ThreadingHTTPServer):
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._lock = threading.Lock()
         self._since: dict[socket.socket, float] = {}
+        self._ended: set[socket.socket] = set()
+        """Asked to give way; whoever is busy there notices late."""
         self._thread = threading.Thread(target=self.serve_forever, name="http", daemon=True)
         try:
             super().__init__(address, handler)
@@ -122,7 +124,9 @@ class BoundedServer(ThreadingHTTPServer):
         if self._places.acquire(blocking=False):
             return True
         with self._lock:
-            oldest = next(iter(self._since), None)
+            oldest = next((each for each in self._since if each not in self._ended), None)
+            if oldest is not None:
+                self._ended.add(oldest)
         if oldest is not None:
             _end(oldest)
         return self._places.acquire(timeout=_GIVE_WAY_S)
@@ -130,6 +134,7 @@ class BoundedServer(ThreadingHTTPServer):
     def _leave(self, request: Any) -> None:
         with self._lock:
             del self._since[request]
+            self._ended.discard(request)
         self._places.release()
 
 

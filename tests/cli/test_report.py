@@ -162,13 +162,14 @@ def test_a_watched_search_grows_before_the_readers_eyes(browser, tmp_path, phant
     watched.close()
 
 
-def test_watching_prints_an_address_and_ends_with_ctrl_c(runs):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watching_prints_an_address_and_ends_when_it_is_asked_to(runs, number):
     command = [str(SCNAS), "report", "search", "--watch", "--no-browser"]
     with subprocess.Popen(command, cwd=runs.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         address = process.stdout.readline().decode().strip()
         with urllib.request.urlopen(address) as answer:
             assert b"What each edge prefers" in answer.read()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(30) == 0
     assert not list(runs.folder.rglob("report.html"))
 

@@ -4,6 +4,7 @@ import http.client
 import threading
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 
@@ -89,10 +90,17 @@ def test_a_page_is_made_anew_and_a_failure_is_one_line(serving, capsys):
     assert said == ["A page could not be made: it: expected a page, found none. Wait."]
 
 
+@contextmanager
+def interrupted_at_once():
+    flag = threading.Event()
+    flag.set()
+    yield flag
+
+
 def test_showing_prints_the_address_opens_the_browser_and_ends(monkeypatch, capsys):
     opened = []
     monkeypatch.setattr(showing.webbrowser, "open", lambda url: opened.append(url) or True)
-    monkeypatch.setattr(PageServer, "serve_forever", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(showing, "interrupt_flag", interrupted_at_once)
     show(PAGES, browser=True)
     assert capsys.readouterr().out.splitlines() == opened
     show(PAGES, browser=False)

@@ -82,7 +82,8 @@ def written(request, tmp_path_factory):
 def test_each_form_becomes_the_same_layer(written, name):
     _, out, result = written
     (layer,) = read_mask(out / name, "Prediction", result.study, (LABEL,))
-    beacon = next(label for label in layer.labels if label.name == "beacon")
+    (beacon,) = layer.labels  # and nothing is called background
+    assert beacon.name == LABEL.name
     np.testing.assert_array_equal(layer.labels_XYZ == beacon.value, result.labels_XYZ == LABEL.value)
     assert beacon.color == LABEL.color
 

@@ -21,6 +21,28 @@ def end():
     raise EndedError
 
 
+def test_whoever_only_looks_takes_nothing_from_those_that_compute():
+    admission = Admission(100)
+    with admission.study(20, ignore, passing=True) as look, admission.study(10, ignore) as study:
+        look.grow(80, end)
+        assert study.has_read(10) == 100  # as if nobody looked
+        with pytest.raises(EndedError):
+            study.compute(90, end)  # waits for whoever looks
+        study.compute(20, end)
+        assert admission.held_bytes() == 100
+    assert admission.held_bytes() == 0
+
+
+def test_whoever_looks_grows_only_into_what_is_free():
+    admission = Admission(100)
+    with admission.study(30, ignore) as study, admission.study(20, ignore, passing=True) as look:
+        study.compute(70, end)
+        with pytest.raises(EndedError):
+            look.grow(31, end)
+        look.grow(30, end)
+        assert admission.held_bytes() == 100
+
+
 def test_what_fits_is_let_in_together():
     admission = Admission(100)
     with admission.study(40, ignore) as first, admission.study(40, ignore) as second:

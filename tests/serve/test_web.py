@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -113,6 +113,26 @@ def test_half_requests_take_so_many_threads_and_keep_nobody_out(web):
         assert answering() <= MAX_CONNECTIONS
     wait_until(lambda: answering() == 0)
     assert get(f"{web}/livez")[0] == 200
+
+
+def test_one_that_is_busy_does_not_give_way_for_ever(metrics):
+    """Whoever waits for a slow answer notices late that he is to end; the next one takes the next oldest's place."""
+    release = threading.Event()
+    slow = lambda: {"engine": "slow"} if release.wait(20) else {}  # noqa: E731
+    server = WebServer(WebSettings(host="127.0.0.1", port=0), metrics.registry, slow)
+    server.start()
+    web = f"http://127.0.0.1:{server.port}"
+    with ExitStack() as stack:
+        stack.enter_context(connected(web, b"GET /readyz HTTP/1.0\r\n\r\n"))
+        wait_until(lambda: answering() >= 1)
+        for _ in range(MAX_CONNECTIONS - 1):
+            stack.enter_context(connected(web))
+        wait_until(lambda: answering() >= MAX_CONNECTIONS)
+        with suppress(OSError):
+            get(f"{web}/livez")  # ends the busy one, in vain
+        assert [get(f"{web}/livez")[0] for _ in range(3)] == [200] * 3
+        release.set()
+    server.stop()
 
 
 def test_a_connection_that_sends_a_little_at_a_time_is_ended(metrics, monkeypatch):

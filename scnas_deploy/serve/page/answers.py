@@ -1,5 +1,6 @@
 """What a request gets: its status, its content, and which headers go with it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -20,6 +21,10 @@ VIEWER_POLICY: Final = (
 _HTML: Final = "text/html; charset=utf-8"
 
 
+def _nothing() -> None:
+    """Keep nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One of them."""
@@ -30,6 +35,8 @@ class Answer:
     policy: str = POLICY
     headers: tuple[tuple[str, str], ...] = ()
     """Beside those that every answer has."""
+    after: Callable[[], None] = _nothing
+    """Called when it has been sent, or cannot be."""
 
 
 def shown(template: str, **values: object) -> Answer:

@@ -86,10 +86,10 @@ def _row(
 
 def _state(is_known: bool, waiting: int, failed: int, taken: Job | None, erred: Job | None) -> tuple[str, str]:
     is_failing = erred is not None and (taken is None or erred.changed_at > taken.changed_at)
+    if waiting and is_failing:
+        return "does not take results", "bad"
     if failed:
         return "results were refused", "bad"
-    if waiting and is_failing:
-        return "does not take results", "warn"
     if not is_known:
         return "no longer in the settings", "warn"
     if waiting:

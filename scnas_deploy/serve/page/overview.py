@@ -17,6 +17,8 @@ from scnas_deploy.serve.work import DELIVER, PRIORITIES, SEGMENT
 
 HOURS: Final = 24
 _MOST_UNDER_WAY, _MOST_FAILURES = 25, 8
+_CLOSING: Final = frozenset({"ledger", "disk", "server"})
+"""Troubles in which nothing is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,11 @@ class Overview:
     """Of this server alone."""
     sentence: str
     """All of it in short, read out where it changes."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether senders are told to come again; other troubles have studies wait once they are taken."""
+        return not _CLOSING.isdisjoint(self.troubles)
 
 
 class Watch:

@@ -43,6 +43,11 @@ _REFUSALS: Final[dict[HTTPStatus, tuple[str, str, tuple[tuple[str, str], ...]]]]
         "From this address several tokens came that nobody knows. Wait a minute, then try again.",
         (("Retry-After", f"{FORGIVEN_AFTER_S:.0f}"),),
     ),
+    HTTPStatus.FORBIDDEN: (
+        "Asked for by another site",
+        "A page of somebody else asks for this one. Open it by its own address.",
+        (),
+    ),
     HTTPStatus.MISDIRECTED_REQUEST: (
         "Not by this name",
         "Call the page by its address, or add the name to those in the server's settings.",
@@ -74,7 +79,7 @@ class PageServer:
 
         class Handler(_Handler):
             def judge(self) -> Entry:
-                entry = door.judge(self.headers, self.client_address[0])
+                entry = door.judge(self.headers, self.client_address[0], _certified(self.connection))
                 if entry.status is not HTTPStatus.OK:
                     on_refusal(entry.status.name.lower())
                 return entry
@@ -96,6 +101,13 @@ class PageServer:
     def stop(self) -> None:
         """Answer no more."""
         self._server.stop()
+
+
+def _certified(connection: Any) -> str:
+    """Common name of the certificate that a client has shown; empty without one."""
+    shown: Any = connection.getpeercert() if isinstance(connection, SSLSocket) else None
+    subject = (shown or {}).get("subject", ())
+    return next((value for part in subject for key, value in part if key == "commonName"), "")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,6 +145,12 @@ class _Handler(BaseHTTPRequestHandler):
             return said(HTTPStatus.INTERNAL_SERVER_ERROR, "This page failed", "The server's log says more.")
 
     def _send(self, answer: Answer, *, with_content: bool) -> None:
+        try:
+            self._write(answer, with_content=with_content)
+        finally:
+            answer.after()
+
+    def _write(self, answer: Answer, *, with_content: bool) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(answer.content)))

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -12,9 +13,8 @@ from scnas_deploy.data.study import load_study
 from scnas_deploy.data.volume import Volume
 from scnas_deploy.errors import CapacityError, ScnasError
 from scnas_deploy.inference.package import open_package
-from scnas_deploy.jobs.job import Job
+from scnas_deploy.jobs.job import Job, JobState
 from scnas_deploy.pages.viewer import Layer, Scene, viewer_page
-from scnas_deploy.serve.admission import Reservation
 from scnas_deploy.serve.likely import likely_bytes
 from scnas_deploy.serve.logs import event, logger
 from scnas_deploy.serve.page.answers import VIEWER_POLICY, Answer, said
@@ -32,6 +32,14 @@ _FACTOR: Final = 8
 """Bytes that a page takes while it is made, for each byte of voxels: the study turned, packed and written as text."""
 _READ_FACTOR: Final = 2
 _GAPS: Final = "resample-gaps"
+_MOST_IN_HAND: Final = 4
+"""Pages that are made or on their way: a slow reader's page stays in memory until he has it."""
+_BUSY: Final = said(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "Busy",
+    "Other studies are being opened or segmented, and take all there is. Try again in a moment.",
+    ("Retry-After", "10"),
+)
 
 
 class _BusyError(Exception):
@@ -49,6 +57,7 @@ class Viewer:
     def __init__(self, sights: Sights, *, patience_s: float = _PATIENCE_S) -> None:
         self._sights, self._patience_s = sights, patience_s
         self._one_at_a_time = threading.Lock()
+        self._in_hand = threading.BoundedSemaphore(_MOST_IN_HAND)
 
     def open(self, job: Job, name: str) -> Answer:
         """Answer with the page of a job that is done, or say why there is none.
@@ -59,12 +68,23 @@ class Viewer:
         """
         work, answer = study_work(job), study_answer(job)
         if work is None or answer is None:
-            return said(HTTPStatus.CONFLICT, "Nothing to look at", f"Job {job.id} is {job.state}: it has no result.")
+            known = (
+                "its result is not one that this version can read" if job.state == JobState.DONE else "it has no result"
+            )
+            return said(HTTPStatus.CONFLICT, "Nothing to look at", f"Job {job.id} is {job.state}: {known}.")
+        if not self._in_hand.acquire(timeout=self._patience_s):
+            return _BUSY
+        try:
+            return replace(self._answer(job, work, answer, name), after=self._in_hand.release)
+        except BaseException:
+            self._in_hand.release()
+            raise
+
+    def _answer(self, job: Job, work: StudyWork, answer: StudyAnswer, name: str) -> Answer:
         try:
             content = self._made(job.id, work, answer)
         except _BusyError:
-            text = "Other studies are being opened or segmented, and take all there is. Try again in a moment."
-            return said(HTTPStatus.SERVICE_UNAVAILABLE, "Busy", text, ("Retry-After", "10"))
+            return _BUSY
         except ScnasError as error:
             return said(HTTPStatus.UNPROCESSABLE_ENTITY, f"Job {job.id} cannot be shown", error.redacted)
         event(_LOG, logging.INFO, "a study was looked at", job=job.id, by=name)
@@ -77,11 +97,13 @@ class Viewer:
         try:
             paths = [self._sights.spool.path(f"{work.folder}/{name}") for name in work.files]
             taken = _READ_FACTOR * likely_bytes(paths)
-            with self._sights.admission.study(taken, _until(deadline), priority=_LAST) as reservation:
+            check, admission = _until(deadline), self._sights.admission
+            with admission.study(taken, check, priority=_LAST, passing=True) as reservation:
                 plan = open_package(self._sights.spool.model(work.model_digest)).plan
                 how = SeriesChoice(named=work.series, allow=work.allow, force=work.force)
                 volume = load_study(paths, plan, how)
-                self._require_room(volume, reservation)
+                self._require_room(volume)
+                reservation.grow(_FACTOR * volume.data.nbytes, check)
                 labels_XYZ = read_mask(answer, work.formats, self._sights.spool, volume, plan.labels)
                 layer = Layer(name="Prediction", labels_XYZ=labels_XYZ, labels=plan.labels)
                 facts = _facts(answer, volume)
@@ -90,7 +112,7 @@ class Viewer:
         finally:
             self._one_at_a_time.release()
 
-    def _require_room(self, volume: Volume, reservation: Reservation) -> None:
+    def _require_room(self, volume: Volume) -> None:
         taken, limit = _FACTOR * volume.data.nbytes, self._sights.admission.limit
         if limit is not None and taken > limit:
             raise CapacityError(
@@ -99,7 +121,6 @@ class Viewer:
                 found=f"one that takes {taken / 1e9:.2f} GB",
                 remedy="Look at it in the PACS, or with `scnas view` on a machine with more memory",
             )
-        reservation.has_read(taken)
 
 
 def _facts(answer: StudyAnswer, volume: Volume) -> tuple[tuple[str, str], ...]:

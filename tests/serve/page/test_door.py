@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import urllib.parse
+from http import HTTPStatus
 
 import pytest
 
@@ -12,7 +13,9 @@ from scnas_deploy.errors import ConfigError
 from scnas_deploy.files import sha256_of
 from scnas_deploy.jobs.job import NewJob
 from scnas_deploy.serve.http import BoundedServer
+from scnas_deploy.serve.page.answers import said
 from scnas_deploy.serve.page.door import FORGIVEN_AFTER_S, MAX_WRONG, WrongTokens
+from scnas_deploy.serve.page.routes import Routes
 from scnas_deploy.serve.page.server import PageServer
 from scnas_deploy.serve.settings import PageSettings
 from tests.serve.page.conftest import OTHER_TOKEN, TOKEN, basic
@@ -57,6 +60,30 @@ def test_an_address_that_guesses_is_not_listened_to_for_a_while(place, tokens, a
     status, headers, _ = ask(url, Authorization=f"Bearer {TOKEN}")
     assert (status, headers["Retry-After"]) == (429, "60")
     assert ask(url)[0] == 401
+
+
+def test_whoever_was_let_in_before_is_kept_in_whatever_others_behind_his_address_show(place, tokens, ask):
+    url = place.serve(tokens=tokens)
+    assert ask(url, Authorization=f"Bearer {TOKEN}")[0] == 200
+    for number in range(MAX_WRONG + 1):
+        ask(url, Authorization=f"Bearer {number}")
+    assert ask(url, Authorization="Bearer wrong")[0] == 429
+    assert ask(url, Authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_a_page_of_another_site_gets_nothing_and_its_links_may_be_followed(place, tokens, ask):
+    url = place.serve(tokens=tokens)
+    told = {"Authorization": f"Bearer {TOKEN}", "Sec-Fetch-Site": "cross-site"}
+    assert ask(url, **told, **{"Sec-Fetch-Dest": "image"})[0] == 403
+    assert ask(url, **told, **{"Sec-Fetch-Dest": "document"})[0] == 200
+
+
+def test_whoever_came_with_a_certificate_has_its_name(place, authority, ask, monkeypatch):
+    names = []
+    monkeypatch.setattr(Routes, "__call__", lambda _, path, name: names.append(name) or said(HTTPStatus.OK, "a", "b"))
+    url = place.serve(tls=authority.server(), insecure=False)
+    ask(url, context=client_context(authority.client("radiology")))
+    assert names == ["radiology"]
 
 
 def test_wrong_tokens_are_forgiven_after_a_time_and_few_addresses_are_kept():

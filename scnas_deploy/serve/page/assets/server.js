@@ -5,6 +5,11 @@ const SAID_EVERY_MS = 30000;
 const live = document.getElementById("live");
 const renewed = document.getElementById("renewed");
 const pause = document.getElementById("pause");
+const WHY = {
+  401: "the token is no longer known; load the page again",
+  429: "too many wrong tokens came from this address",
+  503: "the server or its ledger is busy or away",
+};
 let isPaused = false;
 let saidAt = 0;
 let sentence = document.getElementById("said")?.dataset.sentence ?? "";
@@ -63,8 +68,8 @@ function note(text, isBad) {
 async function renew() {
   if (isPaused || document.hidden) return;
   try {
-    const answer = await fetch(location.href, { cache: "no-store", credentials: "same-origin" });
-    if (!answer.ok) throw new Error(String(answer.status));
+    const answer = await fetch(location.pathname + location.search, { cache: "no-store", credentials: "same-origin" });
+    if (!answer.ok) return note(`Not up to date: ${WHY[answer.status] ?? "this page is not there any more"}`, true);
     putIn(new DOMParser().parseFromString(await answer.text(), "text/html"));
     note(`Updated ${new Date().toLocaleTimeString()}`, false);
   } catch {
