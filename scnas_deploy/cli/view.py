@@ -48,6 +48,7 @@ def view(
     from scnas_deploy.cli.view_masks import referenced_series
     from scnas_deploy.cli.view_study import read_study
     from scnas_deploy.data.dicom.choice import SeriesChoice
+    from scnas_deploy.data.nifti import is_nifti_name
     from scnas_deploy.pages.viewer import Scene, viewer_page
 
     given = list(masks or ())
@@ -59,7 +60,8 @@ def view(
     volume = read_study(study, plan, how, [uid for uid in map(referenced_series, drawn) if uid])
     for text in volume.notes:
         note(f"note: {text}")
-    layers = _layers(given, truth, volume, _known_labels(plan))
+    known = _known_labels(plan) if any(map(is_nifti_name, drawn)) else ()
+    layers = _layers(given, truth, volume, known)
     _finish(viewer_page(Scene(title="Study", volume=volume, layers=tuple(layers))), save, browser=not no_browser)
 
 

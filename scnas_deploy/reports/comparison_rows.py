@@ -10,6 +10,8 @@ from scnas_deploy.training.evaluation import METRICS, CaseScore, Evaluation, Met
 
 FOREGROUND: Final = "Mean of labels"
 _MOST_CHANGED: Final = 10
+FEWEST_FOR_VERDICT: Final = 20
+"""Cases: percentile intervals of fewer are too narrow, and leave zero out for equals too often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,10 @@ class DifferenceRow:
     @property
     def verdict(self) -> str:
         """Whether the interval leaves zero out, and in whose favour."""
-        if self.difference is None or self.difference.interval is None:
+        of = self.difference
+        if of is None or of.interval is None or of.num_cases < FEWEST_FOR_VERDICT:
             return "too few cases"
-        low, high = self.difference.interval
+        low, high = of.interval
         if low <= 0 <= high:
             return "not told apart"
         return "B better" if (low > 0) == (self.metric != "hd95_mm") else "A better"

@@ -58,11 +58,13 @@ class Usual:
 
     @classmethod
     def of(cls, values: Sequence[float | None]) -> Self | None:
-        """Return it; None of too few cases."""
+        """Return it; None of too few cases, and where the middle half are all one value: then most others are usual."""
         defined = known(values)
         if len(defined) < FEWEST_FOR_QUARTILES:
             return None
         first, middle, third = quantiles(defined, n=4, method="inclusive")
+        if first == third:
+            return None
         return cls(first - 1.5 * (third - first), middle, third + 1.5 * (third - first))
 
 

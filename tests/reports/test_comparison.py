@@ -38,16 +38,21 @@ def verdicts(a, b) -> dict[str, str]:
 
 
 def test_who_is_better_depends_on_the_metric():
-    worse = make_evaluation({"a": [0.5, 0.6, 0.7]}, hd95_mm=3.0)
-    better = make_evaluation({"a": [0.6, 0.7, 0.8]}, hd95_mm=2.0)
+    worse = make_evaluation({"a": [0.5, 0.6, 0.7] * 7}, hd95_mm=3.0)
+    better = make_evaluation({"a": [0.6, 0.7, 0.8] * 7}, hd95_mm=2.0)
     assert set(verdicts(worse, better).values()) == {"B better"}
     assert set(verdicts(better, worse).values()) == {"A better"}
 
 
 def test_an_interval_that_holds_zero_tells_nothing_apart():
     assert set(verdicts(A, A).values()) == {"not told apart"}
-    one, other = make_evaluation({"a": [0.5, 0.8]}), make_evaluation({"a": [0.6, 0.7]})
+    one, other = make_evaluation({"a": [0.5, 0.8] * 10}), make_evaluation({"a": [0.6, 0.7] * 10})
     assert verdicts(one, other)["dice a"] == "not told apart"
+
+
+def test_of_a_few_cases_nothing_is_concluded():
+    worse, better = make_evaluation({"a": [0.5] * 19}), make_evaluation({"a": [0.6] * 19})
+    assert verdicts(worse, better)["dice a"] == "too few cases"
 
 
 def test_one_case_is_too_few():

@@ -3,10 +3,15 @@
 import pytest
 
 from scnas_deploy.reports.evaluation_failures import Gravity, failures
+from scnas_deploy.reports.scores import Usual
 from scnas_deploy.training.evaluation import CaseScore, Evaluation
 from tests.training.scores import make_evaluation
 
 GOOD = [0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.90]
+
+
+def test_where_most_cases_share_a_score_the_others_are_nothing_unusual():
+    assert Usual.of([1.0] * 34 + [1.41] * 10) is None
 
 
 def test_the_gravest_come_first():
