@@ -239,6 +239,7 @@ def test_structures_that_overlap_become_layers_in_which_none_hides_another():
 # ---- after segmenting
 
 
+@pytest.mark.soak
 def test_segment_view_shows_the_result_until_it_is_interrupted(with_model, study, browser, tmp_path):
     process = subprocess.Popen(
         [with_model.program, "segment", study, "-o", "out.nii.gz", "--view", "--no-browser"],

@@ -12,6 +12,7 @@ from tests.docs.running import run_document
 from tests.serve.conftest import MODEL
 from tests.serve.studies import crop_objects, encoded
 
+pytestmark = pytest.mark.soak
 _SHORT = "--epochs 1 --steps-per-epoch 2"
 SHORTENED = {"search": _SHORT, "train": _SHORT, "cross-validate": _SHORT}
 """What a reader waits hours for takes seconds here, and finds nothing."""
@@ -92,19 +93,16 @@ def test_the_reference_of_python(folder, nifti):
     assert (folder / "mask.nii.gz").is_file()
 
 
-@pytest.mark.soak
 def test_segment_an_archive(folder, nifti):
     run_document("docs/how-to/batch.md", folder)
     assert len((folder / "masks" / "summary.csv").read_text().splitlines()) == 3
 
 
-@pytest.mark.soak
 def test_look_at_results(folder, nifti, dicom):
     run_document("docs/how-to/view.md", folder)
     assert all((folder / name).is_file() for name in ("page.html", "compared.html", "dicom.html"))
 
 
-@pytest.mark.soak
 def test_operate_the_server(folder, package):
     for name in ("lung-1", "lung-2"):
         shutil.copy(package, folder / f"{name}.scnas")
@@ -112,32 +110,27 @@ def test_operate_the_server(folder, package):
     assert (folder.parent / "models" / f"{MODEL}.scnas").is_file()
 
 
-@pytest.mark.soak
 def test_choose_an_engine(folder, package, nifti):
     run_document("docs/how-to/engines.md", folder)
     assert (folder / "engines.svg").is_file()
 
 
-@pytest.mark.soak
 def test_use_your_own_dataset(folder):
     draw_dataset(folder / "Phantom", num_cases=10)
     run_document("docs/how-to/own-dataset.md", folder, shortened=SHORTENED)
     assert (folder / "runs" / "cross-validation" / "cross-validation.json").is_file()
 
 
-@pytest.mark.soak
 def test_search_within_a_budget(project):
     run_document("docs/how-to/budget.md", project, shortened=SHORTENED)
     assert (project / "runs" / "small-trained" / "weights.safetensors").is_file()
 
 
-@pytest.mark.soak
 def test_train_without_a_search(project):
     run_document("docs/how-to/without-search.md", project, shortened=SHORTENED)
     assert (project / "runs" / "random" / "evaluation.json").is_file()
 
 
-@pytest.mark.soak
 def test_evaluate_and_compare(project):
     scnas = CommandLine(project, project.parent / "models")
     scnas("search", *_SHORT.split())

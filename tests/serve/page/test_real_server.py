@@ -16,6 +16,8 @@ from tests.serve.running_server import jobs_of, start_server
 from tests.serve.sender import send_study
 from tests.serve.studies import crop_objects
 
+pytestmark = pytest.mark.soak
+
 PLANTED = {
     "PatientName": "PLANTEDFAMILY^PLANTEDGIVEN",
     "PatientID": "PLANTED-ID-4711",
